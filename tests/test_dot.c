@@ -2,6 +2,7 @@
  *
  * Each test has a directory of its own. Where Graphviz is installed, it reads every written file. */
 #define _XOPEN_SOURCE 700
+#include "autograd/tape/utf8.h"
 #include "tests/support.h"
 
 #include <dirent.h>
@@ -371,6 +372,39 @@ START_TEST(no_label_breaks_out) {
 }
 END_TEST
 
+int ag__utf8_length(const unsigned char *s); /* its header would leave out where calls are */
+
+/* Whether these bytes are one character: those that its number has in the shortest form. */
+static bool is_character(const unsigned char *s, int n) {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0}, kept[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    uint32_t c = s[0] & kept[n];
+    bool formed = n == 1 ? s[0] < 0x80 : (s[0] & ~kept[n] & 0xFF) == lead[n];
+    for (int i = 1; i < n; i++) formed = formed && s[i] >> 6 == 2, c = c << 6 | (s[i] & 0x3Fu);
+    return formed && c >= least[n] && c <= 0x10FFFF && !(c >= 0xD800 && c < 0xE000);
+}
+
+/* Bytes around each limit, at each of four places. */
+START_TEST(characters_are_those_of_utf_8) {
+    static const unsigned char bytes[] = {0,    0x01, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBD, 0xBE, 0xBF, 0xC0, 0xC1, 0xC2,
+                                          0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF};
+    enum { N = sizeof bytes };
+    for (int i = 1; i < N * N * N * N; i++) {
+        const unsigned char s[] = {bytes[i % N], bytes[i / N % N], bytes[i / N / N % N], bytes[i / N / N / N], 0};
+        const int n = (int)strlen((const char *)s);
+        if (n == 0) continue;
+        const bool good = is_character(s, n), last = n == 3 && s[0] == 0xEF && s[1] == 0xBF && s[2] > 0xBD;
+        ck_assert_msg((ag__utf8_length(s) == n) == (good && !last), "%02X %02X %02X %02X", s[0], s[1], s[2], s[3]);
+        bool whole = false; /* several characters, of those that XML lacks too */
+        for (int from = 0, m = 1; from < n; from += m) {
+            for (m = 1; from + m <= n && !(whole = is_character(s + from, m)); m++) {}
+            if (!whole) break;
+        }
+        ck_assert_int_eq(ag__is_utf8((const char *)s, (size_t)n), whole);
+    }
+}
+END_TEST
+
 START_TEST(long_labels_are_cut_at_a_character) {
     char label[601] = "";
     for (int i = 0; i < 300; i++) strcat(label, "ü");
@@ -585,6 +619,7 @@ int main(void) {
     tcase_add_test(looks, a_product_is_framed_with_its_sum);
     tcase_add_test(looks, drawing_regions_leaves_no_trace);
     tcase_add_test(looks, no_label_breaks_out);
+    tcase_add_test(looks, characters_are_those_of_utf_8);
     tcase_add_test(looks, long_labels_are_cut_at_a_character);
     tcase_add_test(looks, names_of_operations_are_escaped_too);
     tcase_add_test(looks, the_tape_is_as_before);

@@ -588,8 +588,20 @@ START_TEST(notations_of_one_s_own) {
         {"-({0})", "−(a + b)"},
         {"{1} - -{1}", "b + b"},
         {"((((((((({1})))))))))", "b"},
+        {"f_{dtype}({1})", "f_f64(b)"},
+        {"{^0} + 1", "a + 1"}, /* of a + b the first input */
+        {"{dtype}({1})", "f64(b)"},
+        {"f_{shape}({1})", "f_(2)(b)"},
+        {"{0} + 1.25", "a + b + 1.25"},
         /* no notations */
         {"", "own(a + b, b)"},
+        {"{^1}", "own(a + b, b)"}, /* b has no inputs */
+        {"{^2}", "own(a + b, b)"},
+        {"{i0}", "own(a + b, b)"},
+        {"{i-1}", "own(a + b, b)"},
+        {"f_{*}({0})", "own(a + b, b)"},
+        {"f_{word}({0})", "own(a + b, b)"},
+        {"1.2.3", "own(a + b, b)"},
         {"{2}", "own(a + b, b)"},
         {"{d0}", "own(a + b, b)"},
         {"{0", "own(a + b, b)"},

@@ -200,6 +200,7 @@ START_TEST(the_locale_and_the_environment_choose_characters) {
         {"", "", "en_GB.UTF-8", true},   {"C", "", "en_GB.UTF-8", false}, {"", "C.utf8", "C", true},
         {"", "POSIX", "C.UTF-8", false}, {"xx.uTf-8", "C", "C", true},    {"", "", "", false},
         {"", "", "ut", false},           {"", "", "utf-", false},         {"utf-16", "", "", false},
+        {"utx-8", "", "", false},
     };
     open_terminal(40);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -246,6 +247,8 @@ static const char *const labels[] = {
     "ααααααααααααααααααααααααααααααααααααααααααααααα",
     ("\xC2\x9B"
      "31m"),
+    "\x7F\x7F",
+    "\xE1\x83\xBF ends what takes one column",
     "a very long label that does not fit anywhere at all, not even here or there",
 };
 
