@@ -928,6 +928,40 @@ START_TEST(every_failing_allocation_is_an_error) {
 }
 END_TEST
 
+/* A part that a recurrent layer lacks is as if it were zero; the weight from hidden features may have its own beginning. */
+START_TEST(parts_of_recurrent_layers) {
+    const ag_rnn sizes = {.cell = AG_CELL_GRU, .in = 2, .hidden = 3, .layers = 1};
+    const ag_layer_options inner = {.hidden = {ag_init_constant, 0.25}};
+    ag_rnn layer, without;
+    ck_assert_int_eq(ag_rnn_init(&layer, tape, AG_F64, &sizes, &inner), AG_OK);
+    expect_same(layer.parts->hidden_weight, ag_full(tape, AG_F64, AG_SHAPE(3, 9), 0.25));
+    ck_assert(ag_item(ag_var(layer.parts->input_weight, 0)) > 0);
+    ag_rnn_part part = *layer.parts;
+    part.hidden_bias = NULL;
+    without = layer, without.parts = &part;
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2, 3, 2), 1), *state = scattered(tape, AG_F64, AG_SHAPE(1, 2, 3), 40);
+    for (int given = 0; given < 2; given++) {
+        ag_rnn_state a = {.hidden = given ? state : NULL}, b = a;
+        ag_tensor *y = ag_rnn_apply(&layer, x, NULL, &a, false); /* its biases begin with zeros */
+        expect_same(ag_rnn_apply(&without, x, NULL, &b, false), y);
+        expect_same(b.hidden, a.hidden);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
+/* An image of one element has only that, wherever it is looked at. */
+START_TEST(one_element_sampled) {
+    ag_tensor *x = f64(AG_SHAPE(1, 1, 2), (double[]){5, -7});
+    ag_tensor *grid = f64(AG_SHAPE(1, 4, 1), (double[]){-1, 0.25, 1, 9});
+    ag_tensor *want = ag_broadcast_to(x, AG_SHAPE(1, 4, 2));
+    for (int mode = 0; mode < 2; mode++)
+        for (int align = 0; align < 2; align++)
+            expect_same(ag_grid_sample(x, grid, mode ? AG_LINEAR : AG_NEAREST, AG_BEYOND_REFLECTION, align), want);
+    expect_ok(tape);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("layers");
     TCase *norm = tape_group(suite, "layernorm");
@@ -970,6 +1004,8 @@ int main(void) {
     TCase *whole = tape_group(suite, "whole");
     tcase_add_test(whole, a_convolutional_network_learns);
     tcase_add_test(whole, a_network_for_sequences_learns);
+    tcase_add_test(whole, parts_of_recurrent_layers);
+    tcase_add_test(whole, one_element_sampled);
     tcase_add_loop_test(whole, every_failing_allocation_is_an_error, 0, 2);
     return run_suite(suite);
 }
