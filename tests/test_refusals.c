@@ -347,6 +347,11 @@ START_TEST(made_layers) {
             "axis 1 must have 1 to 2³¹ − 1 elements");
     REFUSED(ag_adaptive_max_pool(ag_zeros(tape, AG_F32, AG_SHAPE(1, 0, 1)), AG_SHAPE(4)), AG_ERR_SHAPE,
             "axis 1 must have 1 to 2³¹ − 1 elements");
+    ag_tensor *row = f32(3, 1, 2, 1), *square = ag_zeros(tape, AG_F32, AG_SHAPE(1, 2, 2, 1));
+    ACCEPTED(ag_max_unpool(row, ag_cast(row, AG_I64), AG_SHAPE(0))); /* no place is in it: an error once evaluated */
+    REFUSED(ag_max_unpool(row, ag_cast(row, AG_I64), AG_SHAPE(-1)), AG_ERR_SHAPE, "are too large, or negative");
+    REFUSED(ag_max_unpool(square, ag_cast(square, AG_I64), AG_SHAPE(INT64_MAX / 2, 3)), AG_ERR_SHAPE,
+            "are too large, or negative");
     REFUSED(ag_pixel_unshuffle(ag_zeros(tape, AG_F32, AG_SHAPE(1, 0, INT64_C(1) << 58)), 1024), AG_ERR_SHAPE,
             "times the channels are too many");
     ag_tape_free(other);
@@ -757,6 +762,103 @@ START_TEST(complex_numbers) {
 }
 END_TEST
 
+/* ---- Operations of one's own ---- */
+
+/* The attributes of a view say all that its infer decides. */
+typedef struct shown {
+    int64_t dtype, rank, extent[2], stride[2], offset;
+} shown;
+
+static bool infer_shown(ag_infer *r) {
+    const shown *s = r->attributes;
+    r->dtype = (ag_dtype)s->dtype;
+    r->shape = (ag_shape){(int)s->rank, {s->extent[0], s->extent[1]}};
+    memcpy(r->stride, s->stride, sizeof s->stride);
+    r->offset = s->offset;
+    return true;
+}
+
+START_TEST(views_of_one_s_own) {
+    const ag_op op = {
+        .name = "own", .kind = AG_KIND_VIEW, .arity = 1, .attribute_bytes = sizeof(shown), .infer = infer_shown};
+    const int64_t far = INT64_MAX / 16 + 1, wide = INT64_C(1) << 31;
+    const shown inside[] = {{AG_F32, 1, {3}, {1}, 0},         {AG_F32, 1, {2}, {-2}, 2}, {AG_F32, 2, {3, 5}, {1, 0}, 0},
+                            {AG_F32, 2, {0, 9}, {99, 99}, 0}, {AG_F32, 0, {0}, {0}, 2},  {AG_F32, 1, {wide}, {0}, 1}};
+    const shown beyond[] = {{AG_F32, 1, {4}, {1}, 0},     {AG_F32, 1, {3}, {-1}, 1},       {AG_F32, 1, {2}, {1}, -1},
+                            {AG_F32, 1, {1}, {1}, far},   {AG_F32, 1, {2}, {far}, 0},      {AG_F32, 1, {2}, {-far}, 0},
+                            {AG_F32, 1, {wide}, {wide}, 0}, {AG_F32, 1, {wide}, {-wide}, 0}, {AG_F32, 0, {0}, {0}, 3}};
+    ag_tensor *x = f32(1, 3, 0, 0), *none = f32(1, 0, 0, 0);
+    for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
+        ACCEPTED(ag_apply(&op, 1, &x, &inside[i], sizeof *inside));
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++)
+        REFUSED(ag_apply(&op, 1, &x, &beyond[i], sizeof *beyond), AG_ERR_RANGE, "the view reaches beyond its input");
+    REFUSED(ag_apply(&op, 1, &none, &inside[4], sizeof *inside), AG_ERR_RANGE, "the view reaches beyond its input");
+    const shown other = {AG_F64, 1, {3}, {1}, 0};
+    REFUSED(ag_apply(&op, 1, &x, &other, sizeof other), AG_ERR_DTYPE, "a view must have the dtype of its input");
+}
+END_TEST
+
+static bool infer_nothing(ag_infer *r) { return (void)r, true; }
+static bool infer_longer(ag_infer *r) { return r->shape.extent[0]++, true; }
+static bool infer_higher(ag_infer *r) { return r->shape.rank++, true; }
+static void halve(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    for (int64_t i = 0; i < n; i++) ((int64_t *)y)[i] = ((const int64_t *const *)x)[0][i] / 2;
+}
+static void take_first(int64_t n, void *y, const void *x) { (void)n, *(int64_t *)y = *(const int64_t *)x; }
+
+START_TEST(entries_of_one_s_own) {
+    static const ag_reduction folds = {.fold = {[AG_I64] = take_first}};
+    const ag_op own = {.name = "own", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .infer = infer_nothing,
+                       .block = {[AG_I64] = halve}},
+                nameless = {.kind = AG_KIND_ELEMENTWISE, .arity = 1};
+    ag_op op = own;
+    ag_tensor *x[] = {wholes(3), wholes(3)}, *real = f32(1, 3, 0, 0);
+    const double half = 0.5;
+    ACCEPTED(ag_apply(&op, 1, x, NULL, 0));
+    REFUSED(ag_apply(&op, 1, &real, NULL, 0), AG_ERR_DTYPE, "own: x f32 (3): the dtype f32 is not supported");
+    op.infer = infer_longer;
+    REFUSED(ag_apply(&op, 1, x, NULL, 0), AG_ERR_SHAPE, "infer must not decide the shape");
+    op.infer = infer_higher;
+    REFUSED(ag_apply(&op, 1, x, NULL, 0), AG_ERR_SHAPE, "infer must not decide the shape");
+    op = own, op.flags = AG_OP_SCALAR, op.attribute_bytes = sizeof half;
+    REFUSED(ag_apply(&op, 1, x, &half, sizeof half), AG_ERR_RANGE, "i64 cannot hold 0.5");
+    op = (ag_op){.name = "own", .kind = AG_KIND_REDUCTION, .arity = 1, .attribute_bytes = sizeof(ag_axes_set)};
+    const ag_axes_set first = {.mask = 1};
+    REFUSED(ag_apply(&op, 1, x, &first, sizeof first), AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    op.reduction = &folds;
+    REFUSED(ag_apply(&op, 1, x, &first, sizeof first), AG_ERR_DTYPE, "the dtype i64 is not supported");
+    op.arity = 2;
+    REFUSED(ag_apply(&op, 2, x, &first, sizeof first), AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    op = own, op.kind = (ag_kind)(AG_KIND_OPAQUE + 9);
+    REFUSED(ag_apply(&op, 1, x, NULL, 0), AG_ERR_RANGE, "the operation's descriptor is incomplete");
+    REFUSED(ag_apply(NULL, 1, x, NULL, 0), AG_ERR_NULL, "apply");
+    REFUSED(ag_apply(&nameless, 1, x, NULL, 0), AG_ERR_NULL, "apply");
+    REFUSED(ag_apply(&own, 1, x, NULL, 8), AG_ERR_NULL, "own");
+    REFUSED(ag_apply_source(NULL, tape, AG_F32, AG_SCALAR, NULL, 0), AG_ERR_NULL, "apply_source");
+    REFUSED(ag_apply_source(&nameless, tape, AG_F32, AG_SCALAR, NULL, 0), AG_ERR_NULL, "apply_source");
+    REFUSED(ag_apply_source(&own, tape, AG_F32, AG_SCALAR, NULL, 8), AG_ERR_NULL, "own");
+    REFUSED_APART(ag_apply_source(&own, NULL, AG_F32, AG_SCALAR, NULL, 0), AG_ERR_NULL, "own");
+}
+END_TEST
+
+/* Errors that are raised about nothing, or nothing whole. */
+START_TEST(reasons_of_one_s_own) {
+    const ag_infer none = {.op = NULL};
+    const ag_op nameless = {.arity = 1};
+    const ag_infer unnamed = {.op = &nameless, .tape = tape};
+    ck_assert(!ag_reject(NULL, AG_ERR_RANGE, "no"));
+    ACCEPTED(0);
+    REFUSED_APART(ag_reject(&none, AG_ERR_RANGE, "it is %d", 7), AG_ERR_RANGE, "infer: it is 7");
+    REFUSED(ag_reject(&unnamed, AG_ERR_RANGE, "it is %d", 8), AG_ERR_RANGE, "infer: it is 8");
+    ck_assert(!ag_call_fail(NULL, AG_ERR_RANGE, "no"));
+    ck_assert(!ag_call_fail(&(ag_call){.node = NULL}, AG_ERR_RANGE, "no"));
+    ACCEPTED(0);
+    REFUSED(ag_assign(NULL, f32(1, 3, 0, 0)), AG_ERR_NULL, "assign");
+    REFUSED_APART(ag_assign(NULL, NULL), AG_ERR_NULL, "assign");
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("refusals");
     TCase *t = tape_group(suite, "layers");
@@ -780,5 +882,9 @@ int main(void) {
     tcase_add_test(t, numbers);
     tcase_add_test(t, matrices);
     tcase_add_test(t, complex_numbers);
+    t = tape_group(suite, "one's own");
+    tcase_add_test(t, views_of_one_s_own);
+    tcase_add_test(t, entries_of_one_s_own);
+    tcase_add_test(t, reasons_of_one_s_own);
     return run_suite(suite);
 }
