@@ -693,6 +693,38 @@ START_TEST(axes_and_extents) {
 }
 END_TEST
 
+START_TEST(lists_and_texts) {
+    ag_tensor *x = f32(2, 3, 4, 0), *many[33], *y[33], *nil = nil_of(tape);
+    for (int i = 0; i < 33; i++) many[i] = wholes(2);
+    REFUSED(ag_unflatten(x, 1, AG_SHAPE(-1, 0)), AG_ERR_SHAPE, "axis 1 with extent 4 has no such factors");
+    REFUSED(ag_unflatten(x, 1, AG_SHAPE(INT64_MAX / 2, 4)), AG_ERR_SHAPE, "has no such factors");
+    REFUSED(ag_unflatten(x, 1, (ag_shape){.rank = -1}), AG_ERR_SHAPE, "unflatten");
+    ACCEPTED(ag_unflatten(f32(2, 3, 0, 0), 1, AG_SHAPE(5, -1)));
+    REFUSED(ag_broadcast_tensors(2, many, NULL), AG_ERR_NULL, "the place for the results is NULL");
+    REFUSED(ag_meshgrid(2, many, false, NULL), AG_ERR_NULL, "the place for the results is NULL");
+    REFUSED(ag_meshgrid(9, many, true, y), AG_ERR_RANGE, "9 lists: at most 8 are wanted");
+    REFUSED(ag_repeat_interleave_by(x, ag_full(tape, AG_I64, AG_SHAPE(4), 0x1p58), 1), AG_ERR_RANGE, "at element 1");
+    REFUSED_APART(ag_einsum("i", 0, many), AG_ERR_RANGE, "1 to 32 operands are wanted");
+    REFUSED_APART(ag_einsum("i", 33, many), AG_ERR_RANGE, "1 to 32 operands are wanted");
+    REFUSED_APART(ag_einsum("i", 1, NULL), AG_ERR_NULL, "x is NULL");
+    REFUSED(ag_einsum("a...,b->abcdefghi...", 2, many), AG_ERR_SHAPE, "einsum");
+    ag_tensor *deep[] = {ag_zeros(tape, AG_F32, AG_SHAPE(1, 1, 1, 1, 1, 1, 1, 2)), f32(1, 2, 0, 0), f32(1, 3, 0, 0)};
+    REFUSED(ag_einsum("...,a,b->...ab", 3, deep), AG_ERR_SHAPE, "the result would have more than 8 axes");
+    REFUSED(ag_at_with(x, "%", 33, many), AG_ERR_RANGE, "33 tensors: 0 to 32 are wanted");
+    REFUSED(ag_at_with(x, "%", -1, many), AG_ERR_RANGE, "-1 tensors: 0 to 32 are wanted");
+    REFUSED(ag_at_with(x, "%", 2, many), AG_ERR_RANGE, "a tensor too many is given");
+    REFUSED(ag_at_with(x, "1x", 0, NULL), AG_ERR_RANGE, "a number must end");
+    REFUSED(ag_at_with(x, "::0", 0, NULL), AG_ERR_RANGE, "a slice with step 0");
+    REFUSED(ag_at(x, NULL), AG_ERR_NULL, "the text is NULL");
+    REFUSED(ag_histogram_between(x, f32(1, 3, 0, 0), nil), AG_ERR_NIL, "histogram_between");
+    REFUSED(ag_average_over(x, f32(1, 3, 0, 0), AG_AXES(1), false), AG_ERR_SHAPE, "average");
+    ACCEPTED(ag_average_over(x, f32(1, 4, 0, 0), AG_AXES(1), false));
+    ACCEPTED(ag_average_over(x, f32(1, 4, 0, 0), AG_AXES(0, 1), false));
+    ck_assert_ptr_eq(ag_windows(x, (ag_axes){0}, (ag_shape){0}, (ag_shape){0}), x);
+    REFUSED(ag_windows(nil, (ag_axes){0}, (ag_shape){0}, (ag_shape){0}), AG_ERR_NIL, "windows");
+}
+END_TEST
+
 START_TEST(numbers) {
     static const double at_fault[] = {0.5, 0x1p60}, endless[] = {(double)INFINITY, (double)NAN};
     for (int i = 0; i < 2; i++) {
@@ -879,6 +911,7 @@ int main(void) {
     tcase_add_test(t, losses);
     t = tape_group(suite, "operations");
     tcase_add_test(t, axes_and_extents);
+    tcase_add_test(t, lists_and_texts);
     tcase_add_test(t, numbers);
     tcase_add_test(t, matrices);
     tcase_add_test(t, complex_numbers);
