@@ -386,8 +386,9 @@ static bool is_character(const unsigned char *s, int n) {
 
 /* Bytes around each limit, at each of four places. */
 START_TEST(characters_are_those_of_utf_8) {
-    static const unsigned char bytes[] = {0,    0x01, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBD, 0xBE, 0xBF, 0xC0, 0xC1, 0xC2,
-                                          0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF};
+    static const unsigned char bytes[] = {0,    0x01, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBD,
+                                          0xBE, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC,
+                                          0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF};
     enum { N = sizeof bytes };
     for (int i = 1; i < N * N * N * N; i++) {
         const unsigned char s[] = {bytes[i % N], bytes[i / N % N], bytes[i / N / N % N], bytes[i / N / N / N], 0};
@@ -397,7 +398,8 @@ START_TEST(characters_are_those_of_utf_8) {
         ck_assert_msg((ag__utf8_length(s) == n) == (good && !last), "%02X %02X %02X %02X", s[0], s[1], s[2], s[3]);
         bool whole = false; /* several characters, of those that XML lacks too */
         for (int from = 0, m = 1; from < n; from += m) {
-            for (m = 1; from + m <= n && !(whole = is_character(s + from, m)); m++) {}
+            for (m = 1; from + m <= n && !(whole = is_character(s + from, m)); m++) {
+            }
             if (!whole) break;
         }
         ck_assert_int_eq(ag__is_utf8((const char *)s, (size_t)n), whole);

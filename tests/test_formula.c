@@ -504,7 +504,8 @@ static void expect_sound(ag_tensor *x) {
 START_TEST(the_checks_notice) {
     ck_assert(xml_is_sound("<a b=\"c\"><d>x&lt;</d></a>") && !xml_is_sound("<a></b>") && !xml_is_sound("<a>") &&
               !xml_is_sound("a & b"));
-    ck_assert(!xml_is_sound("</a>") && !xml_is_sound("a > b") && braces_balance("\\{{x}") && !braces_balance("{") && !braces_balance("}{"));
+    ck_assert(!xml_is_sound("</a>") && !xml_is_sound("a > b") && braces_balance("\\{{x}") && !braces_balance("{") &&
+              !braces_balance("}{"));
 }
 END_TEST
 

@@ -964,6 +964,31 @@ START_TEST(a_long_rewind_without_memory_changes_nothing) {
 }
 END_TEST
 
+/* A scattering, whatever its table is, may go on from a sum that is there: whole numbers have one result. */
+START_TEST(scattered_onto_a_sum) {
+    enum { M = 512, N = 256 }; /* enough work for a plan at first sight */
+    const int64_t places[] = {M - 1, 0, M - 1};
+    for (int kind = 0; kind < 3; kind++) {
+        ag_tensor *x = ag_cast(ag_reshape(ag_arange(tape, AG_I64, M * N), AG_SHAPE(M, N)), AG_F64);
+        ag_tensor *index = ag_reshape(ag_from(tape, AG_I64, AG_SHAPE(3), places), AG_SHAPE(3, 1));
+        ag_tensor *table = ag_zeros(tape, AG_F64, AG_SHAPE(M, N));
+        if (kind == 1) table = ag_scale(x, 3);
+        if (kind == 2) table = ag_transpose(ag_scale(ag_reshape(x, AG_SHAPE(N, M)), 3), 0, 1);
+        ag_tensor *product = ag_matmul(ag_cast(ag_eye(tape, AG_I64, M, M, 1), AG_F64), x); /* the next row */
+        ag_tensor *y = ag_add(product, ag_scatter_add(table, index, ag_slice(x, 0, 0, 3, 1), 0));
+        const double *got = ag_data(y);
+        for (int r = 0; r < M; r++)
+            for (int c = 0; c < N; c++) {
+                double want = r < M - 1 ? (r + 1) * N + c : 0;
+                want += kind == 0 ? 0 : kind == 1 ? 3 * (N * r + c) : 3 * (M * c + r);
+                for (int k = 0; k < 3; k++) want += places[k] == r ? N * k + c : 0;
+                if (got[N * r + c] != want) ck_abort_msg("%d: element (%d,%d) is %g", kind, r, c, got[N * r + c]);
+            }
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("fused");
     TCase *regions = tape_group(suite, "regions");
@@ -999,7 +1024,8 @@ int main(void) {
     tcase_add_test(rest, flags_need_what_they_are_about);
     if (usual_pieces(1)) tcase_add_test(rest, a_value_is_dropped_after_the_last_step_that_reads_it);
     if (usual_pieces(4 * VIEWS))
-        tcase_add_loop_test(rest, a_value_that_is_shown_is_written_over_only_if_all_are_read_in_its_order, 0, 4 * VIEWS);
+        tcase_add_loop_test(rest, a_value_that_is_shown_is_written_over_only_if_all_are_read_in_its_order, 0,
+                            4 * VIEWS);
     tcase_add_test(rest, a_new_value_takes_the_place_of_its_gradient);
     TCase *variables = tape_group(suite, "variables");
     tcase_add_test(variables, an_update_is_written_in_place);
@@ -1011,6 +1037,7 @@ int main(void) {
     tcase_add_test(variables, equal_values_of_two_regions_are_not_overwritten);
     tcase_add_test(variables, a_value_that_others_hold_is_not_overwritten);
     tcase_add_test(variables, an_update_that_was_looked_at_is_made_once);
+    tcase_add_test(variables, scattered_onto_a_sum);
     tcase_add_test(variables, updates_do_not_pile_up);
     tcase_add_loop_test(variables, weights_are_updated_as_by_the_reference, 0, 16);
     if (usual_pieces(1)) tcase_add_test(variables, large_gradients_are_never_stored);

@@ -939,7 +939,8 @@ START_TEST(parts_of_recurrent_layers) {
     ag_rnn_part part = *layer.parts;
     part.hidden_bias = NULL;
     without = layer, without.parts = &part;
-    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2, 3, 2), 1), *state = scattered(tape, AG_F64, AG_SHAPE(1, 2, 3), 40);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2, 3, 2), 1),
+              *state = scattered(tape, AG_F64, AG_SHAPE(1, 2, 3), 40);
     for (int given = 0; given < 2; given++) {
         ag_rnn_state a = {.hidden = given ? state : NULL}, b = a;
         ag_tensor *y = ag_rnn_apply(&layer, x, NULL, &a, false); /* its biases begin with zeros */

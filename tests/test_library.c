@@ -4,8 +4,8 @@
 
 #include "tests/support.h"
 
-#include <stdlib.h>
 #include <math.h>
+#include <stdlib.h>
 
 static double (*cosine)(double x), (*unknown)(double x);
 

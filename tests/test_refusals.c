@@ -98,8 +98,11 @@ START_TEST(attention_layers) {
     REFUSED(ag_attention_apply_with(&layer, x, NULL, &(ag_attention_options){.rotary = 0.5}), AG_ERR_RANGE, "base 0.5");
     REFUSED(ag_attention_apply_with(&layer, x, f32(3, 1, 3, 4), NULL), AG_ERR_SHAPE, "one number of sequences");
     static const ag_attention_sizes sizes[] = {
-        {.features = 4, .heads = 0}, {.features = 0, .heads = 1},  {.features = 5, .heads = 2},
-        {.features = 4, .heads = 4, .groups = -1}, {.features = 4, .heads = 4, .groups = 3},
+        {.features = 4, .heads = 0},
+        {.features = 0, .heads = 1},
+        {.features = 5, .heads = 2},
+        {.features = 4, .heads = 4, .groups = -1},
+        {.features = 4, .heads = 4, .groups = 3},
         {.features = 4, .heads = 4, .memory = -1},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -816,9 +819,10 @@ START_TEST(views_of_one_s_own) {
     const int64_t far = INT64_MAX / 16 + 1, wide = INT64_C(1) << 31;
     const shown inside[] = {{AG_F32, 1, {3}, {1}, 0},         {AG_F32, 1, {2}, {-2}, 2}, {AG_F32, 2, {3, 5}, {1, 0}, 0},
                             {AG_F32, 2, {0, 9}, {99, 99}, 0}, {AG_F32, 0, {0}, {0}, 2},  {AG_F32, 1, {wide}, {0}, 1}};
-    const shown beyond[] = {{AG_F32, 1, {4}, {1}, 0},     {AG_F32, 1, {3}, {-1}, 1},       {AG_F32, 1, {2}, {1}, -1},
-                            {AG_F32, 1, {1}, {1}, far},   {AG_F32, 1, {2}, {far}, 0},      {AG_F32, 1, {2}, {-far}, 0},
-                            {AG_F32, 1, {wide}, {wide}, 0}, {AG_F32, 1, {wide}, {-wide}, 0}, {AG_F32, 0, {0}, {0}, 3}};
+    const shown beyond[] = {
+        {AG_F32, 1, {4}, {1}, 0},       {AG_F32, 1, {3}, {-1}, 1},       {AG_F32, 1, {2}, {1}, -1},
+        {AG_F32, 1, {1}, {1}, far},     {AG_F32, 1, {2}, {far}, 0},      {AG_F32, 1, {2}, {-far}, 0},
+        {AG_F32, 1, {wide}, {wide}, 0}, {AG_F32, 1, {wide}, {-wide}, 0}, {AG_F32, 0, {0}, {0}, 3}};
     ag_tensor *x = f32(1, 3, 0, 0), *none = f32(1, 0, 0, 0);
     for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
         ACCEPTED(ag_apply(&op, 1, &x, &inside[i], sizeof *inside));
@@ -841,7 +845,10 @@ static void take_first(int64_t n, void *y, const void *x) { (void)n, *(int64_t *
 
 START_TEST(entries_of_one_s_own) {
     static const ag_reduction folds = {.fold = {[AG_I64] = take_first}};
-    const ag_op own = {.name = "own", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .infer = infer_nothing,
+    const ag_op own = {.name = "own",
+                       .kind = AG_KIND_ELEMENTWISE,
+                       .arity = 1,
+                       .infer = infer_nothing,
                        .block = {[AG_I64] = halve}},
                 nameless = {.kind = AG_KIND_ELEMENTWISE, .arity = 1};
     ag_op op = own;
