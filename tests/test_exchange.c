@@ -254,6 +254,17 @@ START_TEST(test_images_that_cannot_be_written) {
     free(read_bytes(path, &length)); /* and the file is still there */
     ag_image_write("/nowhere/a.pam", x);
     expect_error(tape, AG_ERR_FILE, "/nowhere/a.pam");
+    ag_tensor *none = ag_gather(x, ag_full(tape, AG_I64, ag_shape_of(x), 1 << 20), 0); /* it has no value */
+    ag_image_write(in_folder("a.ppm"), none);
+    expect_error(tape, AG_ERR_RANGE, "gather");
+    ag_raw_write(in_folder("a.raw"), none);
+    expect_error(tape, AG_ERR_RANGE, "gather");
+    ag_image_read(NULL, in_folder("a.pgm"), AG_F32);
+    expect_error(NULL, AG_ERR_NULL, "image_read: the tape is NULL");
+    ag_raw_read(NULL, in_folder("a.raw"), AG_SHAPE(1), NULL);
+    expect_error(NULL, AG_ERR_NULL, "raw_read: the tape is NULL");
+    ag_raw_read(tape, NULL, AG_SHAPE(1), NULL);
+    expect_error(tape, AG_ERR_NULL, "raw_read: the path is NULL");
     ag_image_write(NULL, x);
     expect_error(tape, AG_ERR_NULL, "path");
     if (AG_HAVE_PNG) return;

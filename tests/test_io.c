@@ -154,6 +154,14 @@ START_TEST(test_columns_that_are_not_there) {
     expect_error(tape, AG_ERR_RANGE, "0 names");
     ag_csv_read(tape, path, AG_F64, &(ag_csv_options){.n = 2, .names = (const char *[]){"b", NULL}});
     expect_error(tape, AG_ERR_NULL, "column 1");
+    ag_csv_read(tape, path, AG_F64, &(ag_csv_options){.n = -1, .names = (const char *[]){"b"}});
+    expect_error(tape, AG_ERR_RANGE, "-1 names");
+    read_as(AG_F64, "1\n\xFF\x7F\n");
+    expect_error(tape, AG_ERR_FILE, "\"??\"");
+    char far[400];
+    memset(far, 'x', sizeof far - 1), far[sizeof far - 1] = 0;
+    read_as(AG_F64, far);
+    expect_error(tape, AG_ERR_FILE, "xxx…\"");
 }
 END_TEST
 
@@ -183,6 +191,11 @@ START_TEST(test_written_tables) {
     expect_text("1,0\n");
     ck_assert_int_eq(ag_csv_write(path, ag_zeros(tape, AG_F32, AG_SHAPE(0, 3)), &named), AG_OK);
     expect_text("a;\"b;c\";\" \"\"d\"\"\"\n");
+    ag_csv_options blank = {.header = true, .n = 3, .names = (const char *[]){"", "a ", "b"}};
+    ck_assert_int_eq(ag_csv_write(path, t, &blank), AG_OK);
+    expect_text("\"\",\"a \",b\n1,0.1,-2.5e-300\nnan,inf,-inf\n");
+    expect_list(ag_csv_read(tape, path, AG_F64, &(ag_csv_options){.n = 2, .names = (const char *[]){"a ", ""}}), 0.1, 1,
+                INFINITY, NAN);
 }
 END_TEST
 
@@ -227,6 +240,8 @@ START_TEST(test_what_cannot_be_written) {
     expect_error(tape, AG_ERR_RANGE, "column 1 has a control character");
     ag_csv_write(NULL, x, NULL);
     expect_error(tape, AG_ERR_NULL, "path");
+    ag_csv_write(path, ag_gather(x, ag_full(tape, AG_I64, AG_SHAPE(1, 2), 9), 0), NULL); /* it has no value */
+    expect_error(tape, AG_ERR_RANGE, "gather");
     ck_assert_int_eq(ag_csv_write(path, NULL, NULL), AG_ERR_NULL);
     ag_clear_error(NULL);
     ag_csv_write("/nowhere/x.csv", x, NULL);
