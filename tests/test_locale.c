@@ -306,6 +306,20 @@ START_TEST(formats_are_those_of_c) {
 }
 END_TEST
 
+/* Its length is not one that an int has, and neither negative, as a failure is: the most is said instead. */
+START_TEST(a_text_of_two_gigabytes_is_cut_off) {
+    enum { LENGTH = 1 << 27 };
+    char *w = malloc(LENGTH + 1), got[8];
+    ck_assert_ptr_nonnull(w);
+    memset(w, 'w', LENGTH), w[LENGTH] = 0;
+    ck_assert_int_eq(ag__format(got, sizeof got, "%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%d", w, w, w, w, w, w, w, w, w, w, w,
+                                w, w, w, w, w, 1),
+                     INT_MAX);
+    ck_assert_str_eq(got, "wwwwwww");
+    free(w);
+}
+END_TEST
+
 /* ---- A locale of the thread's own ---- */
 
 START_TEST(a_thread_keeps_its_locale) {
@@ -330,6 +344,7 @@ int main(void) {
     Suite *suite = suite_create("locale");
     TCase *plain = plain_group(suite, "texts"), *taped = tape_group(suite, "tables");
     tcase_add_test(plain, formats_are_those_of_c);
+    tcase_add_test(plain, a_text_of_two_gigabytes_is_cut_off);
     tcase_add_loop_test(plain, texts_are_the_same, 0, (int)(sizeof texts / sizeof *texts));
     tcase_add_test(taped, a_thread_keeps_its_locale);
     tcase_add_test(taped, tables_have_points);

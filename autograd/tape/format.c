@@ -9,6 +9,7 @@
 #include "autograd/types.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,7 @@ int ag__format_list(char *to, size_t room, const char *format, va_list args) {
         used = put(to, room, used, digits, (size_t)(end - digits));
     }
     if (room) to[used < room ? used : room - 1] = 0;
-    return (int)used;
+    return used < INT_MAX ? (int)used : INT_MAX;
 }
 
 int ag__format(char *to, size_t room, const char *format, ...) {
