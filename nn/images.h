@@ -91,7 +91,8 @@ typedef struct ag_pool_options {
     int64_t dilation[AG_SPACE];   /* 0 at first: 1 */
     int64_t padding[AG_SPACE][2]; /* before and after, each less than the reach of a window */
     bool same;                    /* ⌈n/stride⌉ windows, as in ag_conv_options */
-    bool ceil;            /* one more window at the end, if elements are left over: as much padding as it takes */
+    bool ceil;            /* one more window at the end, perhaps the only one, if elements are left over: as much
+                           * padding as it takes, but less than a stride */
     bool without_padding; /* a mean is over the elements of the image alone; else zeros of `padding` count */
 } ag_pool_options;
 
@@ -102,7 +103,8 @@ typedef struct ag_pool_options {
  * Grad:   x̄ = ȳ at the largest element, split evenly if several are (PyTorch takes the first; so does
  *         ag_max_pool_indices); padding has a share only where a whole window is −∞
  * Errors: AG_ERR_SHAPE unless x has one to three spatial axes and a window along each; AG_ERR_RANGE unless size,
- *         stride, dilation >= 1 and padding < the reach of a window, and for without_padding; AG_ERR_DTYPE
+ *         stride, dilation >= 1, padding < the reach of a window and each window has an element of x (PyTorch: −∞), and
+ *         for without_padding; AG_ERR_DTYPE
  * Source: torch.nn.functional.max_pool1d, max_pool2d, max_pool3d */
 AG_API ag_tensor *ag_max_pool(ag_tensor *x, ag_shape size, const ag_pool_options *options);
 

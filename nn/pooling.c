@@ -22,18 +22,28 @@ typedef struct pooling {
 
 static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
 
-/* Elements that are left over get a window, unless it would begin in the padding behind. */
+/* Elements that are left over get a window, unless it would begin in the padding behind: also if there is no other, and
+ * it lacks fewer than a stride. */
 static void count_up(ag__sliding *s, int i, int64_t n) {
     const int64_t reach = ag__reach(s, i), step = s->stride[i], over = n + s->before[i] + s->after[i] - reach;
-    const int64_t last = over - over % step;
-    if (over > last && step < n + s->before[i] - last) s->after[i] += last + step - over;
+    const int64_t last = over - (over < 0 && over > -step ? over + step : over % step);
+    if (over > last && last + step < n + s->before[i]) s->after[i] += last + step - over;
+}
+
+/* Whether a window that begins before an image of n elements passes over it: its own are further apart. */
+static bool passes_over(const ag__sliding *s, int i, int64_t n) {
+    const int64_t apart = s->dilation[i], last = n + s->after[i] - ag__reach(s, i);
+    int64_t at = -s->before[i];
+    for (int64_t k = 0; k < apart && at < 0 && at <= last; k++, at += s->stride[i]) /* then they repeat */
+        if ((at % apart + apart) % apart >= n) return true;
+    return false;
 }
 
 /* NULL if each window has an element of the image; else nil, after an error. */
 static ag_tensor *padding_wrong(const pooling *p) {
     for (int i = 0; i < p->s.axes; i++) {
-        const int64_t reach = ag__reach(&p->s, i), before = p->s.before[i], after = p->s.after[i];
-        if (before >= reach || after >= reach || (before + after > 0 && ag_extent(p->x, i + 1) < p->s.dilation[i]))
+        const int64_t reach = ag__reach(&p->s, i), before = p->s.before[i], after = p->counted[i];
+        if (before >= reach || after >= reach || passes_over(&p->s, i, ag_extent(p->x, i + 1)))
             return ag__refuse(p->name, 1, &p->x, AG_ERR_RANGE,
                               "padding %lld, %lld on axis %d: a window of %lld might have no element of the image",
                               (long long)before, (long long)after, i + 1, (long long)reach);
@@ -56,13 +66,12 @@ static ag_tensor *what_is_wrong(pooling *p, bool good, ag_shape *size, const ag_
                               (long long)size->extent[i], (long long)p->s.stride[i], i + 1);
     nil = ag__sliding_wrong(p->name, 1, &p->x, &p->s);
     for (int i = 0; !nil && o->same && i < size->rank; i++) ag__pad_to_same(&p->s, i, ag_extent(p->x, i + 1));
-    if (!nil) nil = ag__windows_wrong(p->name, 1, &p->x, &p->s);
-    if (!nil) nil = padding_wrong(p);
     for (int i = 0; !nil && i < size->rank; i++) {
         p->counted[i] = p->s.after[i];
         if (o->ceil) count_up(&p->s, i, ag_extent(p->x, i + 1));
     }
-    return nil;
+    if (!nil) nil = ag__windows_wrong(p->name, 1, &p->x, &p->s);
+    return nil ? nil : padding_wrong(p);
 }
 
 /* ---- Windows ---- */

@@ -894,6 +894,16 @@ START_TEST(padding_of_pools_never_wins) {
     const ag_pool_options over = {.stride = {3}, .padding = {{1, 1}}, .ceil = true}; /* none begins in the padding */
     expect_shape(ag_max_pool(noise(AG_F64, AG_SHAPE(1, 4, 1)), AG_SHAPE(2), &over), AG_SHAPE(1, 2, 1));
     expect_shape(ag_max_pool(noise(AG_F64, AG_SHAPE(1, 6, 1)), AG_SHAPE(3), &over), AG_SHAPE(1, 3, 1));
+    ag_tensor *three = ag_from(tape, AG_F64, AG_SHAPE(1, 3, 1), (double[]){1, 5, 3});
+    const ag_pool_options beyond = {.stride = {2}, .ceil = true}; /* the only window may reach beyond, by one element */
+    expect_list(ag_max_pool(three, AG_SHAPE(4), &beyond), 5);
+    expect_list(ag_avg_pool(three, AG_SHAPE(4), &beyond), 3);
+    expect_list(ag_max_pool_indices(three, AG_SHAPE(4), &beyond, &index), 5);
+    expect_list(index, 1);
+    const ag_pool_options apart = {.stride = {1}, .dilation = {4}, .same = true}; /* further than the image is long */
+    expect_list(ag_max_pool(three, AG_SHAPE(3), &apart), 1, 5, 3);
+    expect_list(ag_max_pool_indices(three, AG_SHAPE(3), &apart, &index), 1, 5, 3);
+    expect_list(index, 0, 1, 2);
     const double some[] = {1, NAN, 5, 2, 3};
     ag_tensor *n = ag_from(tape, AG_F64, AG_SHAPE(1, 5, 1), some);
     expect_list(ag_max_pool(n, AG_SHAPE(3), &o), NAN, NAN, 3);
@@ -1237,6 +1247,11 @@ START_TEST(poolings_refuse) {
     expect_error(tape, AG_ERR_RANGE, "padding 0, 2 on axis 1: a window of 2 might have no element");
     ag_max_pool(x, AG_SHAPE(2), &(ag_pool_options){.padding = {{3, 3}}, .dilation = {6, 1}});
     expect_error(tape, AG_ERR_RANGE, "a window of 7 might have no element");
+    ag_max_pool(ag_ones(tape, AG_F64, AG_SHAPE(1, 3, 1)), AG_SHAPE(2),
+                &(ag_pool_options){.stride = {2}, .padding = {{1, 2}}, .dilation = {4}});
+    expect_error(tape, AG_ERR_RANGE, "padding 1, 2 on axis 1: a window of 5 might have no element");
+    ag_max_pool(x, AG_SHAPE(7), &(ag_pool_options){.stride = {2}, .ceil = true});
+    expect_error(tape, AG_ERR_SHAPE, "a window of 7 does not fit on axis 1");
     ag_max_pool(x, AG_SHAPE(7), NULL);
     expect_error(tape, AG_ERR_SHAPE, "a window of 7 does not fit on axis 1");
     ag_max_pool(ag_cast(x, AG_BOOL), AG_SHAPE(2), NULL);
