@@ -678,7 +678,7 @@ ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
         return ag__fail("logcumsumexp", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
     if (at < 0)
         return ag__fail("logcumsumexp", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
-    if (ag_extent(x, at) == 0) return x;
+    if (ag_extent(x, at) == 0) return ag__unchanged(x);
     const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
     ag_tensor *m = ag_stop_gradient(ag_cummax(x, at)), *within = ag_clamp(m, -most, most);
     ag_shape one_each = ag_shape_of(x);

@@ -333,6 +333,9 @@ START_TEST(what_changes_nothing_is_the_present_value) {
         ck_assert_msg(!ag_requires_grad(y) && ag_item(ag_sum(ag_abs(dv))) == 0, "call %d is no constant", i);
         expect_ok(tape);
     }
+    v = ag_variable(tape, AG_F64, AG_SHAPE(0), NULL);
+    ck_assert_int_eq(ag_assign(ag_logcumsumexp(v, 0), v), AG_ERR_TAPE); /* it is not the variable itself */
+    ag_clear_error(tape);
 }
 END_TEST
 
