@@ -36,11 +36,11 @@
  * operation broadcasts its inputs as NumPy does where its line says "broadcast".
  *
  * Errors stick to the tape (section 2): an operation that fails returns an inert nil tensor, never NULL, and
- * everything after it on that tape does too, so one check at the end of a chain is enough. A function that returns an
- * ag_status returns the tape's. Besides the errors that its comment lists, each function may give AG_ERR_NULL (a NULL
- * argument), AG_ERR_TAPE (tensors of two tapes, or a tensor that a rewind has released: see ag_tensor), AG_ERR_NIL (the
- * result of an earlier failure that has been cleared) and AG_ERR_MEMORY. Most functions are also macros of their own
- * names that note the caller's location: section 12. */
+ * everything after it on that tape does too, so one check at the end of a chain is enough. A call with several results
+ * gives all of them, or all nil. A function that returns an ag_status returns the tape's. Besides the errors that its
+ * comment lists, each function may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors of two tapes, or a tensor
+ * that a rewind has released: see ag_tensor), AG_ERR_NIL (the result of an earlier failure that has been cleared) and
+ * AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's location: section 12. */
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 

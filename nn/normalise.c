@@ -162,8 +162,11 @@ ag_tensor *ag_batchnorm_apply_nodes(const ag_batchnorm *layer, ag_tensor *z, boo
     ag_tensor *out = normalise_batch(layer, z, training, nodes != NULL, y);
     if (shape.rank > 2) {
         out = ag__reshape_to(out, &shape);
-        if (nodes)
-            y->centred = ag__reshape_to(y->centred, &shape), y->normalised = ag__reshape_to(y->normalised, &shape);
+        if (nodes) {
+            y->centred = ag__reshape_to(y->centred, &shape);
+            y->normalised = ag__reshape_to(y->normalised, &shape);
+            if (ag_is_nil(y->normalised)) out = y->normalised;
+        }
     }
     if (ag_is_nil(out)) *y = (ag_batchnorm_nodes){out, out, out, out};
     return out;

@@ -486,7 +486,7 @@ ag_tensor *ag_clip_norm(int n, ag_tensor *g[], double most) {
     ag_tensor *factor = ag_minimum_scalar(ag_rdiv_scalar(most, ag_add_scalar(norm, 1e-6)), 1);
     for (int i = 0; i < n; i++) g[i] = ag_mul(g[i], factor);
     for (int i = 0; i < n && ag_is_nil(g[n - 1]); i++) g[i] = g[n - 1]; /* all, or all nil */
-    return norm;
+    return ag_is_nil(g[n - 1]) ? g[n - 1] : norm;
 }
 
 ag_status ag_clip_value(int n, ag_tensor *g[], double most) {

@@ -213,9 +213,9 @@ ag_tensor *ag_rnn_apply(const ag_rnn *layer, ag_tensor *x, ag_tensor *lengths, a
     const int64_t parts = layer->layers * directions;
     ag_tape *tape = ag_tape_of(x);
     moment *s = ag_tape_alloc(tape, (size_t)parts * sizeof *s);
-    if (!s) return ag_neg(x); /* nil: the tape is out of memory */
+    if (!s) x = ag_neg(x); /* nil: the tape is out of memory */
     if (lengths) lengths = ag_unsqueeze(ag__indices_in_range(AG__RNN_LENGTHS, lengths, ag_extent(x, 1) + 1), 1);
-    for (int64_t i = 0; i < parts; i += directions) {
+    for (int64_t i = 0; s && i < parts; i += directions) {
         ag_tensor *both[2];
         if (i > 0 && layer->dropout > 0) x = ag_dropout(x, layer->dropout, training);
         for (int d = 0; d < directions; d++) {
@@ -226,7 +226,12 @@ ag_tensor *ag_rnn_apply(const ag_rnn *layer, ag_tensor *x, ag_tensor *lengths, a
         }
         x = directions == 2 ? ag_concat(2, both, 2) : both[0];
     }
-    if (state) *state = (ag_rnn_state){joined(tape, parts, s, false), NULL};
-    if (state && layer->cell == AG_CELL_LSTM) state->cell = joined(tape, parts, s, true);
+    if (!state) return x;
+    if (!ag_is_nil(x)) {
+        ag_tensor *last = state->hidden = joined(tape, parts, s, false);
+        if (layer->cell == AG_CELL_LSTM) last = state->cell = joined(tape, parts, s, true);
+        if (ag_is_nil(last)) x = last;
+    }
+    if (ag_is_nil(x)) *state = (ag_rnn_state){x, x};
     return x;
 }

@@ -293,5 +293,9 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
         ag_tensor *rank = ag_add_scalar(ag_cumsum(begins, 0), -1), *zeros = ag_zeros(tape, AG_I64, AG_SHAPE(size));
         *inverse = ag__reshape_as(ag_scatter_add(zeros, order, rank, 0), x);
     }
-    return y;
+    if (ag_tape_status(tape) == AG_OK) return y;
+    nil = ag__nil_of(tape);
+    if (inverse) *inverse = nil;
+    if (counts) *counts = nil;
+    return nil;
 }

@@ -220,16 +220,9 @@ const ag_op ag__op_lu = {
 static ag_tensor *lu_of(ag_tensor *a) { return ag_apply(&ag__op_lu, 1, &a, NULL, 0); }
 
 ag_status ag_lu(ag_tensor *a, ag_tensor **p, ag_tensor **l, ag_tensor **u) {
-    ag_tensor *nil;
-    if (!p || !l || !u) {
-        ag__fail("lu", 1, &a, AG_ERR_NULL, "a place for a result is NULL");
-        return AG_ERR_NULL;
-    }
-    *p = *l = *u = NULL;
-    if (!ag__usable_matrices("lu", 1, &a, false, &nil)) {
-        *p = *l = *u = nil;
-        return ag_tape_status(ag_tape_of(nil));
-    }
+    ag_tensor **const places[] = {l, u, p};
+    const ag_status status = ag__begin_results("lu", a, false, 3, places);
+    if (status != AG_OK) return status;
     const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = m < n ? m : n;
     ag_tensor *y = lu_of(a), *c = ag__columns(y, 0, n);
     ag_tensor *lower = ag_tril(ag__columns(c, 0, k), -1), *line = ag_arange(ag_tape_of(y), ag_dtype_of(y), m);
@@ -237,7 +230,7 @@ ag_status ag_lu(ag_tensor *a, ag_tensor **p, ag_tensor **l, ag_tensor **u) {
     *l = ag_add(lower, ag__columns(one, 0, k));
     *u = ag_triu(ag__rows(c, 0, k), 0);
     *p = ag_cast(ag_equal(ag_unsqueeze(line, 1), from), ag_dtype_of(y)); /* (m,1) = (…,1,m) */
-    return ag_tape_status(ag_tape_of(y));
+    return ag__end_results(3, places);
 }
 
 /* ---- Equations ---- */
@@ -529,19 +522,13 @@ ag_tensor *ag_det(ag_tensor *a) {
 }
 
 ag_status ag_slogdet(ag_tensor *a, ag_tensor **sign, ag_tensor **logabsdet) {
-    ag_tensor *nil;
-    if (!sign || !logabsdet) {
-        ag__fail("slogdet", 1, &a, AG_ERR_NULL, "a place for a result is NULL");
-        return AG_ERR_NULL;
-    }
-    if (!ag__usable_matrices("slogdet", 1, &a, true, &nil)) {
-        *sign = *logabsdet = nil;
-        return ag_tape_status(ag_tape_of(nil));
-    }
+    ag_tensor **const places[] = {sign, logabsdet};
+    const ag_status status = ag__begin_results("slogdet", a, true, 2, places);
+    if (status != AG_OK) return status;
     ag_tensor *y = ag_apply(&ag__op_slogdet, 2, (ag_tensor *[]){a, lu_of(a)}, NULL, 0);
     *sign = ag_stop_gradient(ag__squeeze(ag__columns(y, 0, 1), &AG_AXES(-1)));
     *logabsdet = ag__squeeze(ag__columns(y, 1, 2), &AG_AXES(-1));
-    return ag_tape_status(ag_tape_of(y));
+    return ag__end_results(2, places);
 }
 
 /* ---- Cofactors ----

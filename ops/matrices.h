@@ -15,6 +15,10 @@ ag_tensor *ag__with_leading(ag_tensor *x, const ag_shape *leading);
 /* Whether `name` is defined for x: n tensors, usable, all f32 or all f64, the first of which are matrices. If not,
  * *nil is set, after an error. */
 bool ag__usable_matrices(const char *name, int n, ag_tensor *const x[], bool square, ag_tensor **nil);
+/* A call with several results, of matrices: AG_OK if there is a place for each, and a is usable; else each is nil. And
+ * its end, with the results in the order in which they were recorded: all of them, or all nil. */
+ag_status ag__begin_results(const char *name, ag_tensor *a, bool square, int n, ag_tensor **const y[]);
+ag_status ag__end_results(int n, ag_tensor **const y[]);
 
 /* From infer: whether input 0 is a real matrix, which is square; and the other inputs of its dtype. */
 bool ag__is_matrix(const ag_infer *r, bool square);

@@ -650,7 +650,7 @@ static ag_tensor *with_places(const ag_op *op, const char *name, ag_tensor *x, i
         const int at = ag__axis(axis, ag_rank(x));
         if (at >= 0) {
             x = ag__as_number(x), y = scanned(op, x, at);
-            if (index) *index = places_of_extremes(x, y, at);
+            if (index && ag_is_nil(*index = places_of_extremes(x, y, at))) y = *index; /* both, or both nil */
             return y;
         }
         y = ag__fail(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));

@@ -474,16 +474,14 @@ ag_tensor *ag_argsort(ag_tensor *x, int axis, bool descending) {
 }
 
 ag_tensor *ag_topk_along(ag_tensor *x, int64_t k, int axis, bool largest, ag_tensor **index) {
-    ag_tensor *nil, *at, *y;
-    if (!usable_along("topk_along", x, &axis, &nil)) {
-        if (index) *index = nil;
-        return nil;
+    ag_tensor *at = NULL, *y;
+    if (usable_along("topk_along", x, &axis, &y)) {
+        if (k < 0 || k > ag_extent(x, axis))
+            y = ag__fail("topk_along", 1, &x, AG_ERR_RANGE, "k is %lld, and axis %d has %lld elements", (long long)k,
+                         axis, (long long)ag_extent(x, axis));
+        else at = along(&ag__op_argtopk, x, axis, largest, k), y = ag_gather(x, at, axis);
     }
-    if (k < 0 || k > ag_extent(x, axis))
-        at = y = ag__fail("topk_along", 1, &x, AG_ERR_RANGE, "k is %lld, and axis %d has %lld elements", (long long)k,
-                          axis, (long long)ag_extent(x, axis));
-    else at = along(&ag__op_argtopk, x, axis, largest, k), y = ag_gather(x, at, axis);
-    if (index) *index = at;
+    if (index) *index = ag_is_nil(y) ? y : at;
     return y;
 }
 

@@ -43,21 +43,6 @@ static bool report(const ag_call *call, bool good, int64_t item, int64_t wrong) 
 
 static ag_tensor *squeeze_last(ag_tensor *x) { return ag__squeeze(x, &AG_AXES(-1)); }
 
-/* The status of a call with several results; they are nil after an error before they were made. */
-static ag_status refuse(ag_tensor *nil, int n, ag_tensor **const y[]) {
-    for (int i = 0; i < n; i++) *y[i] = nil;
-    return ag_tape_status(ag_tape_of(nil));
-}
-
-static bool has_places(const char *name, ag_tensor *a, int n, ag_tensor **const y[]) {
-    for (int i = 0; i < n; i++)
-        if (!y[i]) {
-            ag__fail(name, 1, &a, AG_ERR_NULL, "a place for a result is NULL");
-            return false;
-        }
-    return true;
-}
-
 /* ---- QR ---- */
 
 static bool qr_infer(ag_infer *r) {
@@ -123,15 +108,14 @@ const ag_op ag__op_qr = {
     .name = "qr", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = qr_infer, .eval = qr_eval, .vjp = qr_vjp};
 
 ag_status ag_qr(ag_tensor *a, ag_tensor **q, ag_tensor **r) {
-    ag_tensor *nil, **const places[] = {q, r};
-    if (!has_places("qr", a, 2, places)) return AG_ERR_NULL;
-    if (!ag__usable_matrices("qr", 1, &a, false, &nil)) return refuse(nil, 2, places);
+    ag_tensor **const places[] = {q, r};
+    const ag_status status = ag__begin_results("qr", a, false, 2, places);
+    if (status != AG_OK) return status;
     ag_tensor *y = ag_apply(&ag__op_qr, 1, &a, NULL, 0);
-    if (ag_is_nil(y)) return refuse(y, 2, places);
     const int64_t m = ag_extent(a, -2);
     *q = ag__turned(ag__columns(y, 0, m));
     *r = ag__columns(y, m, AG_END);
-    return ag_tape_status(ag_tape_of(y));
+    return ag__end_results(2, places);
 }
 
 /* ---- Eigenvalues ---- */
@@ -194,15 +178,14 @@ const ag_op ag__op_eigh = {
     .name = "eigh", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = eigh_infer, .eval = eigh_eval, .vjp = eigh_vjp};
 
 ag_status ag_eigh(ag_tensor *a, ag_tensor **w, ag_tensor **v) {
-    ag_tensor *nil, **const places[] = {w, v};
-    if (!has_places("eigh", a, 2, places)) return AG_ERR_NULL;
-    if (!ag__usable_matrices("eigh", 1, &a, true, &nil)) return refuse(nil, 2, places);
+    ag_tensor **const places[] = {w, v};
+    const ag_status status = ag__begin_results("eigh", a, true, 2, places);
+    if (status != AG_OK) return status;
     ag_tensor *y = ag_apply(&ag__op_eigh, 1, &a, NULL, 0);
-    if (ag_is_nil(y)) return refuse(y, 2, places);
     const int64_t n = ag_extent(a, -1);
     *w = squeeze_last(ag__columns(y, n, n + 1));
     *v = ag__turned(ag__columns(y, 0, n));
-    return ag_tape_status(ag_tape_of(y));
+    return ag__end_results(2, places);
 }
 
 ag_tensor *ag_eigvalsh(ag_tensor *a) {
@@ -268,16 +251,15 @@ const ag_op ag__op_svd = {
     .name = "svd", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = svd_infer, .eval = svd_eval, .vjp = svd_vjp};
 
 ag_status ag_svd(ag_tensor *a, ag_tensor **u, ag_tensor **s, ag_tensor **vt) {
-    ag_tensor *nil, **const places[] = {u, s, vt};
-    if (!has_places("svd", a, 3, places)) return AG_ERR_NULL;
-    if (!ag__usable_matrices("svd", 1, &a, false, &nil)) return refuse(nil, 3, places);
+    ag_tensor **const places[] = {u, s, vt};
+    const ag_status status = ag__begin_results("svd", a, false, 3, places);
+    if (status != AG_OK) return status;
     ag_tensor *y = ag_apply(&ag__op_svd, 1, &a, NULL, 0);
-    if (ag_is_nil(y)) return refuse(y, 3, places);
     const int64_t m = ag_extent(a, -2);
     *u = ag__turned(ag__columns(y, 0, m));
     *s = squeeze_last(ag__columns(y, m, m + 1));
     *vt = ag__columns(y, m + 1, AG_END);
-    return ag_tape_status(ag_tape_of(y));
+    return ag__end_results(3, places);
 }
 
 ag_tensor *ag_svdvals(ag_tensor *a) {

@@ -219,6 +219,79 @@ START_TEST(batch_normalisation_that_lacks_tensors_has_no_output) {
 }
 END_TEST
 
+enum { SEVERAL = 16 };
+
+/* Call number i of several results, which may find r[…] as it is; returns how many there are. */
+static int several_results(int i, ag_tape *t, ag_tensor *r[]) {
+    static const double symmetric[] = {4, 1, 1, 3};
+    ag_tensor *a = ag_from(t, AG_F64, AG_SHAPE(2, 2), symmetric);
+    ag_batchnorm batch;
+    ag_batchnorm_nodes nodes = {r[0], r[0], r[0], r[0]};
+    ag_rnn rnn;
+    ag_rnn_state state = {NULL, NULL};
+    switch (i) {
+    case 0: r[0] = ag_topk_along(a, 1, 0, true, &r[1]); return 2;
+    case 1: r[0] = ag_unique(a, &r[1], &r[2]); return 3;
+    case 2: r[0] = ag_unique(a, &r[1], NULL); return 2;
+    case 3: r[0] = ag_unique(a, NULL, &r[1]); return 2;
+    case 4: r[0] = ag_cummax_indices(a, 0, &r[1]); return 2;
+    case 5: r[0] = ag_cummin_indices(a, 1, &r[1]); return 2;
+    case 6: ag_slogdet(a, &r[0], &r[1]); return 2;
+    case 7: ag_lu(a, &r[0], &r[1], &r[2]); return 3;
+    case 8: ag_qr(a, &r[0], &r[1]); return 2;
+    case 9: ag_eigh(a, &r[0], &r[1]); return 2;
+    case 10: ag_svd(a, &r[0], &r[1], &r[2]); return 3;
+    case 11: r[0] = ag_max_pool_indices(ag_unsqueeze(a, 0), AG_SHAPE(1), NULL, &r[1]); return 2;
+    case 12: r[0] = r[1] = a, r[2] = ag_clip_norm(2, r, 1); return 3;
+    case 13:
+        ag_batchnorm_init(&batch, t, AG_F64, 2);
+        r[0] = ag_batchnorm_apply_nodes(&batch, ag_unsqueeze(a, 0), true, &nodes);
+        r[1] = nodes.mean, r[2] = nodes.centred, r[3] = nodes.normalised;
+        return 4;
+    default:
+        ag_rnn_init(&rnn, t, AG_F64,
+                    &(ag_rnn){.in = 2, .hidden = 1, .layers = 1, .cell = i % 2 ? AG_CELL_LSTM : AG_CELL_GRU}, NULL);
+        r[0] = ag_rnn_apply(&rnn, ag_unsqueeze(a, 0), NULL, &state, false);
+        r[1] = state.hidden, r[2] = state.cell ? state.cell : state.hidden;
+        return 3;
+    }
+}
+
+START_TEST(several_results_that_lack_tensors_are_all_nil) {
+    ag_status status = AG_ERR_LIMIT;
+    int64_t more = 1;
+    for (; status == AG_ERR_LIMIT; more++) {
+        ag_tape *t = ag_tape_new();
+        ag_tensor *other = ag_ones(t, AG_F64, AG_SCALAR), *r[4] = {other, other, other, other};
+        ag_tape_limit(t, 0, more, 0);
+        const int n = several_results(_i, t, r);
+        status = ag_tape_status(t);
+        for (int i = 0; i < n; i++)
+            ck_assert_msg(ag_is_nil(r[i]) == (status != AG_OK), "call %d, limit %lld, result %d", _i, (long long)more,
+                          i);
+        ag_tape_free(t);
+    }
+    ck_assert_int_gt(more, 4);
+}
+END_TEST
+
+START_TEST(a_place_that_is_missing_leaves_no_result) {
+    ag_tensor *a = ag_ones(tape, AG_F64, AG_SHAPE(2, 2)), *r[2];
+    for (int i = 0; i < 5; i++) {
+        r[0] = r[1] = a;
+        const ag_status status = i == 0   ? ag_slogdet(a, &r[0], NULL)
+                                 : i == 1 ? ag_lu(a, &r[0], NULL, &r[1])
+                                 : i == 2 ? ag_qr(a, NULL, &r[0])
+                                 : i == 3 ? ag_eigh(a, &r[0], NULL)
+                                          : ag_svd(a, &r[0], &r[1], NULL);
+        ck_assert_int_eq(status, AG_ERR_NULL);
+        ck_assert(ag_is_nil(r[0]));
+        ck_assert(ag_is_nil(r[1]) == (i == 1 || i == 4));
+        expect_error(tape, AG_ERR_NULL, "a place for a result is NULL");
+    }
+}
+END_TEST
+
 START_TEST(limits_name_themselves_and_can_be_lifted) {
     const int64_t held = ag_tape_memory(tape).held;
     ck_assert_int_eq(ag_tape_limit(tape, held + 65536, 0, 0), AG_OK);
@@ -473,6 +546,8 @@ int main(void) {
     tcase_add_loop_test(limits, an_init_that_lacks_tensors_leaves_nothing, 0, INITS);
     tcase_add_loop_test(limits, averages_and_sums_that_lack_tensors_change_nothing, 0, 2);
     tcase_add_test(limits, batch_normalisation_that_lacks_tensors_has_no_output);
+    tcase_add_loop_test(limits, several_results_that_lack_tensors_are_all_nil, 0, SEVERAL);
+    tcase_add_test(limits, a_place_that_is_missing_leaves_no_result);
     TCase *interruptions = tape_group(suite, "interruptions");
     tcase_add_test(interruptions, an_interruption_comes_before_or_within_an_evaluation);
     tcase_add_test(interruptions, an_eager_assignment_that_is_interrupted_is_not_made);
