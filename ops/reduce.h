@@ -1,7 +1,8 @@
 /* reduce -- reductions over all axes or some: sums, products, means, variances, extremes, whether all or any hold
  *
  * Each has a short form over all axes, to a 0-d tensor, and one over a set of axes: with keepdims those stay, with
- * extent 1. Sums are pairwise, in an order that depends only on shape and strides.
+ * extent 1. Sums are pairwise, in an order that depends only on shape and strides; of more than 1024 elements to one
+ * number, also on what else the same evaluation computes of these elements.
  *
  * Errors do not grow with the number of elements. The largest of up to a million, in ε·Σ|x| with an ε of 2⁻⁵² or 2⁻²³
  * (of norms, norm_1 and norm_3 those of p = 1 and 3, variances and logsumexp, in ε times the result, of logsumexp and 1
