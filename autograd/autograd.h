@@ -415,8 +415,9 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 
 /* ================================================= 5. Operations ================================================== */
 
-/* An operation records a tensor, and is declared in the header of its family. (The paths are relative because a program
- * may have a folder ops of its own.) */
+/* An operation records a tensor, and is declared in the header of its family. Where it changes nothing (a roll by 0, a
+ * dropout that is off, the first power of a matrix) the result may be its input itself, or a variable's present value:
+ * a label then names that. (The paths are relative because a program may have a folder ops of its own.) */
 
 /* Constants, ranges, random numbers */
 #include "../ops/source.h"
