@@ -14,7 +14,7 @@
 /* ag_logsumexp -- y = ln Σ e^x along an axis; −inf where all x are
  * Shape:  x (…,n,…) -> (…) without the axis, or with extent 1 in its place
  * Dtype:  real
- * Grad:   x̄ = ȳ·softmax(x)
+ * Grad:   x̄ = ȳ·softmax(x); 0 where y is infinite
  * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if the axis has no elements
  * Source: scipy.special.logsumexp */
 AG_API ag_tensor *ag_logsumexp(ag_tensor *x, int axis, bool keepdims);
@@ -38,7 +38,7 @@ AG_API ag_tensor *ag_log_softmax(ag_tensor *x, int axis);
 /* ag_logsumexp_over -- y = ln Σ e^x over `axes`; −inf where all x are
  * Shape:  x (…) -> (…) without the axes, or with extent 1 in their place
  * Dtype:  real
- * Grad:   x̄ = ȳ·softmax(x)
+ * Grad:   x̄ = ȳ·softmax(x); 0 where y is infinite
  * Errors: AG_ERR_AXIS, AG_ERR_DTYPE; AG_ERR_SHAPE if an axis has no elements
  * Source: scipy.special.logsumexp */
 AG_API ag_tensor *ag_logsumexp_over(ag_tensor *x, ag_axes axes, bool keepdims);

@@ -61,7 +61,7 @@ AG_API ag_tensor *ag_cummin_indices(ag_tensor *x, int axis, ag_tensor **index);
 /* ag_logcumsumexp -- y[k] = ln Σ e^x[j] over j <= k along an axis, safe for any x; −inf while all x are; composed
  * Shape:  x (…) -> (…)
  * Dtype:  real
- * Grad:   x̄[j] = Σ ȳ[k]·e^(x[j] − y[k]) over k >= j
+ * Grad:   x̄[j] = Σ ȳ[k]·e^(x[j] − y[k]) over k >= j where y[k] is finite
  * Errors: AG_ERR_AXIS, AG_ERR_DTYPE
  * Source: torch.logcumsumexp */
 AG_API ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis);

@@ -284,6 +284,11 @@ START_TEST(logarithms_of_cumulative_sums_are_exact) {
                 ((double[]){0, exp(-80), exp(-80)}), 2, 0);
     expect_list(ag_logcumsumexp(tensor_of(tape, AG_F64, AG_SHAPE(4), (double[]){-INFINITY, -INFINITY, 2, INFINITY}), 0),
                 -INFINITY, -INFINITY, 2, INFINITY);
+    ag_tensor *far = ag_parameter(tape, AG_F64, AG_SHAPE(3), (double[]){1, INFINITY, 2}), *d; /* as the headers say */
+    ag_grad(ag_logsumexp(far, 0, false), 1, &far, &d);
+    expect_list(d, 0, 0, 0);
+    ag_grad(ag_sum(ag_logcumsumexp(far, 0)), 1, &far, &d);
+    expect_list(d, 1, 0, 0);
 }
 END_TEST
 
