@@ -99,8 +99,6 @@ struct ag__deflater {
     unsigned char packed[PIECE];
 };
 
-bool ag__has_deflate(void) { return true; }
-
 struct ag__deflater *ag__deflater_new(ag_tape *tape, const char *call) {
     struct ag__deflater *d = ag__resize(tape, NULL, 0, sizeof *d);
     if (d) {
@@ -168,8 +166,6 @@ bool ag__inflate_end(ag__stream *s) {
     (void)s;
     return false;
 }
-
-bool ag__has_deflate(void) { return false; }
 
 struct ag__deflater *ag__deflater_new(ag_tape *tape, const char *call) {
     ag__fail_on(tape, call, AG_ERR_FILE, "this library was built without zlib: it cannot pack what it writes");

@@ -16,7 +16,6 @@ bool ag__inflate_end(ag__stream *s); /* whether the stream is at its end, withou
 
 /* Packing into a file. */
 struct ag__deflater;
-bool ag__has_deflate(void);
 struct ag__deflater *ag__deflater_new(ag_tape *tape, const char *call); /* NULL after an error */
 /* The next bytes; after them, if `last`, the end. Returns how many bytes went into the file, which may be in error. */
 uint64_t ag__deflate(struct ag__deflater *d, FILE *file, const void *data, size_t bytes, bool last);

@@ -37,9 +37,6 @@ typedef struct ag__saving {
     ag__zipped *zipped;            /* n of them, for .npz */
 } ag__saving;
 
-enum { AG__NPY_OPENING = 384 };
-size_t ag__npy_opening(char to[AG__NPY_OPENING], const ag_tensor *x);
-
 void ag__npy_write(ag__saving *s, ag__output *o); /* x[0] alone */
 void ag__zip_write(ag__saving *s, ag__output *o);
 void ag__safetensors_write(ag__saving *s, ag__output *o);

@@ -149,17 +149,19 @@ bool ag__npy_list(ag__archive *a, ag__packing packing) {
 
 /* ---- Writing ---- */
 
+enum { OPENING = 384 };
+
 /* The same bytes that NumPy writes: version 1, padded with blanks to a multiple of 64. */
-size_t ag__npy_opening(char to[AG__NPY_OPENING], const ag_tensor *x) {
+static size_t opening_of(char to[OPENING], const ag_tensor *x) {
     static const char *const descr[AG_DTYPES] = {"|b1", "<i8", "<f4", "<f8"};
     enum { BEFORE = 10 };
     ag_shape shape = ag_shape_of(x);
     size_t n = BEFORE;
-    n += (size_t)ag__format(to + n, AG__NPY_OPENING - n, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+    n += (size_t)ag__format(to + n, OPENING - n, "{'descr': '%s', 'fortran_order': False, 'shape': (",
                             descr[ag_dtype_of(x)]);
     for (int i = 0; i < shape.rank; i++)
-        n += (size_t)ag__format(to + n, AG__NPY_OPENING - n, i == 0 ? "%lld" : ", %lld", (long long)shape.extent[i]);
-    n += (size_t)ag__format(to + n, AG__NPY_OPENING - n, shape.rank == 1 ? ",), }" : "), }");
+        n += (size_t)ag__format(to + n, OPENING - n, i == 0 ? "%lld" : ", %lld", (long long)shape.extent[i]);
+    n += (size_t)ag__format(to + n, OPENING - n, shape.rank == 1 ? ",), }" : "), }");
     size_t whole = ag__rounded(n + 1, 64);
     memset(to + n, ' ', whole - n);
     to[whole - 1] = '\n';
@@ -170,7 +172,7 @@ size_t ag__npy_opening(char to[AG__NPY_OPENING], const ag_tensor *x) {
 }
 
 void ag__npy_write(ag__saving *s, ag__output *o) {
-    char opening[AG__NPY_OPENING];
-    ag__out(o, opening, ag__npy_opening(opening, s->x[0]));
+    char opening[OPENING];
+    ag__out(o, opening, opening_of(opening, s->x[0]));
     ag__out_values(o, s->x[0]);
 }

@@ -151,7 +151,8 @@ static double share_of(ag_tensor *x) {
     return share;
 }
 
-ag_tensor *ag__average(ag_tensor *x) {
+/* The mean of x; its sum overflows only if the mean does. */
+static ag_tensor *average(ag_tensor *x) {
     double share = share_of(x);
     return share == 1 ? ag_mean(x) : ag_scale(ag_mean(ag_scale(x, share)), 1 / share);
 }
@@ -163,6 +164,6 @@ ag_tensor *ag__loss_reduced(const ag__loss *l, ag_tensor *losses, ag_tensor *div
     case AG_LOSS_NONE: return losses;
     case AG_LOSS_SUM: return ag_sum(losses);
     case AG_LOSS_BATCH_MEAN: return ag_div_scalar(ag_sum(losses), ag_rank(losses) ? (double)ag_extent(losses, 0) : 1);
-    default: return divisor ? ag_div(ag__average(losses), ag__average(divisor)) : ag__average(losses);
+    default: return divisor ? ag_div(average(losses), average(divisor)) : average(losses);
     }
 }

@@ -66,9 +66,6 @@ bool ag__broadcasts_to(const ag_tensor *x, ag_shape shape);
 
 ag_shape ag__without_axis(ag_shape shape, int axis);
 
-/* The mean of x; its sum overflows only if the mean does. */
-ag_tensor *ag__average(ag_tensor *x);
-
 /* The losses, weighted and reduced. With `divisor`, of the losses' shape, a mean is divided by its sum. */
 ag_tensor *ag__loss_reduced(const ag__loss *l, ag_tensor *losses, ag_tensor *divisor);
 

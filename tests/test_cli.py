@@ -284,6 +284,7 @@ BAD = [  # arguments, the one that is shown, the position of the caret in it, wo
     (["sum(broadcast_to(x, [1000, 1000]))", "x:1"], 0, 4, "elements"),
     (["sum([[1,2],[3]]*x)", "x:1"], 0, 11, "1 elements"),
     (["sum([[1,2],3]*x)", "x:1"], 0, 11, "lists"),
+    (["x^2", "x:1"], 0, 1, "x**2 is a power"),
     (["x", "x=2"], 1, 2, "shape"),
     (["x", "x=[[1,2]]"], 1, 3, "x:[[1,2],[3,4]]"),
     (["x", "x=[2,0]"], 1, 5, "extent"),

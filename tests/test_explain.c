@@ -309,6 +309,9 @@ START_TEST(what_is_not_rounding_is_not_called_so) {
     w = ag_from(tape, AG_F64, AG_SHAPE(3), (double[]){0.1, 0.2, -0.3 + 1e-14});
     ck_assert_str_eq(zero_of(ag_sum(ag_mul(s, w)), s), "false");
     ck_assert_str_eq(zero_of(ag_sum(ag_scale(x, (double)NAN)), x), "false");
+    ag_tensor *far = ag_scalar(tape, AG_F64, 50); /* 1 − tanh² of it is 1.5e-43, and right */
+    ck_assert_str_eq(zero_of(ag_tanh(far), far), "false");
+    ck_assert_str_eq(zero_of(ag_sigmoid(far), far), "false");
     expect_ok(tape);
 }
 END_TEST

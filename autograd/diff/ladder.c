@@ -190,7 +190,7 @@ double ag__jump_between(const ag__check *c, int n, const ag__level l[], double *
     for (int k = 2; k < n; k++) {
         double a, b;
         if (!l[k].finite || !l[k - 1].finite) continue;
-        /* estimate_noise would take the jump itself for rounding */
+        /* ag__estimate_noise would take the jump itself for rounding */
         double rounding = 16 * c->precision->epsilon * (c->magnitude + l[k].jump) / l[k].h;
         double unsure = sides_at(&l[k], &l[k - 1], &a, &b) - 4 * l[k].noise + rounding;
         if (unsure >= best) continue;

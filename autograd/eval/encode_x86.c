@@ -64,26 +64,28 @@ int ag__length(const ag__writer *w, bool wide) {
 
 /* ---- Slots ---- */
 
-int ag__log_bytes(const ag__writer *w, int slot) {
+/* The logarithm of the bytes of a slot's element. */
+static int log_bytes(const ag__writer *w, int slot) {
     int dtype = w->m->slot[slot].dtype;
     return dtype == AG_BOOL ? 0 : dtype == AG_F32 ? 2 : 3;
 }
 
-int ag__address(ag__writer *w, int slot) {
+/* The register with a slot's address; rax if it has none of its own. */
+static int address_of(ag__writer *w, int slot) {
     if (w->m->base[slot] >= 0) return w->m->base[slot];
     ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RSI, 8 * slot));
     return AG__RAX;
 }
 
 ag__operand ag__slot_part(ag__writer *w, const ag__asm *i) {
-    int scale = ag__log_bytes(w, i->at), index = AG__RDX, at = (w->vector + i->copy) * w->m->lanes;
+    int scale = log_bytes(w, i->at), index = AG__RDX, at = (w->vector + i->copy) * w->m->lanes;
     if (w->m->slot[i->at].lanes) {
         ag__put_bytes(w, 4, "\x89\xd1\x83\xe1"); /* mov ecx, edx; and ecx, AG__LANES − 1 */
         ag__put_byte(w, AG__LANES - 1);
         index = AG__RCX;
         at %= AG__LANES;
     }
-    return (ag__operand){-1, ag__address(w, i->at), index, scale, at << scale};
+    return (ag__operand){-1, address_of(w, i->at), index, scale, at << scale};
 }
 
 void ag__load_whole_attribute(ag__writer *w, const ag__asm *i) {
@@ -302,8 +304,8 @@ static void move_lanes(ag__writer *w, bool in) {
     int vectors = AG__LANES / w->m->lanes;
     for (int f = 0; f < w->m->folds; f++)
         for (int v = 0; v < vectors; v++) {
-            int slot = w->m->fold_slot[f], base = ag__address(w, slot);
-            ag__operand o = ag__at_base(base, v * w->m->lanes << ag__log_bytes(w, slot));
+            int slot = w->m->fold_slot[f], base = address_of(w, slot);
+            ag__operand o = ag__at_base(base, v * w->m->lanes << log_bytes(w, slot));
             w->vectors->move(w, in, w->m->slot[slot].dtype == AG_F64, lane_register(w, f, v), o);
         }
 }

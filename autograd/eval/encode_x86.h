@@ -65,12 +65,6 @@ void ag__general(ag__writer *w, unsigned opcode, int reg, ag__operand o);
 /* The logarithm of a vector's bytes over 16, if elements are of 64 bits or of 32: 0, 1 or 2. */
 int ag__length(const ag__writer *w, bool wide);
 
-/* The logarithm of the bytes of a slot's element. */
-int ag__log_bytes(const ag__writer *w, int slot);
-
-/* The register with a slot's address; rax if it has none of its own. */
-int ag__address(ag__writer *w, int slot);
-
 /* The elements that an instruction loads or stores. */
 ag__operand ag__slot_part(ag__writer *w, const ag__asm *i);
 

@@ -13,7 +13,8 @@ enum { DEEPEST_NOTATION = 40, LONGEST_NOTATION = 1000 };
 
 /* ---- About a node ---- */
 
-const char *ag__notation_of(const ag_tensor *t) {
+/* NULL: it has none. */
+static const char *notation_of(const ag_tensor *t) {
     if (!t->op->notation_of) return t->op->notation;
     ag__closed former = ag__close(t->tape, AG__NOTATION, t->op->name);
     const char *notation = t->op->notation_of(t);
@@ -22,7 +23,7 @@ const char *ag__notation_of(const ag_tensor *t) {
 }
 
 bool ag__is_transparent(const ag_tensor *t) {
-    const char *notation = ag__notation_of(t);
+    const char *notation = notation_of(t);
     return notation && strcmp(notation, "{0}") == 0;
 }
 
@@ -342,7 +343,7 @@ static bool stays_sound(const ag_tensor *t) {
 const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
     _Atomic(const ag_op *) *rehearsal = rehearsal_of(t->op);
     if (atomic_load_explicit(rehearsal, memory_order_relaxed) == t->op) return t->op->notation;
-    const char *notation = ag__notation_of(t);
+    const char *notation = notation_of(t);
     parser p = {.f = f, .t = t, .s = notation, .rehearsing = true};
     if (!notation) return NULL;
     uint32_t used = f->block->used;
@@ -356,6 +357,6 @@ const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
 }
 
 ag__term *ag__term_of(ag__formulas *f, const ag_tensor *t) {
-    parser p = {.f = f, .t = t, .s = f->entry[t->id].odd ? NULL : ag__notation_of(t)};
+    parser p = {.f = f, .t = t, .s = f->entry[t->id].odd ? NULL : notation_of(t)};
     return p.s ? expression(&p, 0) : call_of(&p);
 }

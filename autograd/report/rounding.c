@@ -5,7 +5,8 @@
  * cotangent of ones; views and sums act on errors as on values. Leaves are exact. It is meant for cancellation
  * within one layer: worst cases multiply from layer to layer until they mean nothing, so errors start afresh at
  * products, at unknown operations, and where the analysis stops. The bound is then too small, which is safe for its
- * only use: to say that a result may be 0. */
+ * only use: to say that a result may be 0. Errors start afresh at slopes such as tanh's too (AG_OP_TIED), which is
+ * written as 1 − y², but computed without that cancellation. */
 #include "autograd/report/report.h"
 
 #include <float.h>
@@ -104,7 +105,7 @@ static ag_tensor *error_of(const analysis *a, ag_tensor *t) {
         if (known) e[i] = a->error[k];
     }
     if (known && t->op->kind == AG_KIND_VIEW && t->arity == 1) return e[0] ? same_op(t, e) : NULL;
-    if (known && t->op->kind == AG_KIND_ELEMENTWISE) return elementwise_error(t, e);
+    if (known && t->op->kind == AG_KIND_ELEMENTWISE && !(t->op->flags & AG_OP_TIED)) return elementwise_error(t, e);
     if (known && t->op->kind == AG_KIND_REDUCTION) return reduction_error(t, e[0]);
     if (t->op->kind == AG_KIND_CONTRACTION && t->arity == 2) return product_error(t);
     return ag_scale(ag_abs(t), epsilon_of(t));

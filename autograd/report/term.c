@@ -7,7 +7,8 @@
 
 #include <math.h>
 
-bool ag__term_block(ag__formulas *f) {
+/* Room for more terms; false: out of memory. */
+static bool new_block(ag__formulas *f) {
     struct ag__term_slab *b = ag__resize(f->tape, NULL, 0, sizeof *b);
     if (!b) return false;
     b->before = f->block;
@@ -17,7 +18,7 @@ bool ag__term_block(ag__formulas *f) {
 }
 
 ag__term *ag__term_new(ag__formulas *f, ag__term_kind what) {
-    f->failed = f->failed || (f->block->used == AG__TERMS_IN_BLOCK && !ag__term_block(f));
+    f->failed = f->failed || (f->block->used == AG__TERMS_IN_BLOCK && !new_block(f));
     ag__term *x = f->failed ? f->none : &f->block->term[f->block->used++];
     *x = (ag__term){.kind = f->failed ? AG__TERM_NUMBER : (uint8_t)what, .size = 1};
     return x;

@@ -35,7 +35,6 @@ typedef struct ag__terms {
 } ag__terms;
 
 /* term.c */
-bool ag__term_block(ag__formulas *f); /* false: out of memory */
 ag__term *ag__term_new(ag__formulas *f, ag__term_kind what);
 ag__term *ag__term_number(ag__formulas *f, double a);
 ag__term *ag__term_of_node(ag__formulas *f, ag__term_kind what, const ag_tensor *t);
@@ -53,7 +52,6 @@ ag__term *ag__term_matrix_product(ag__formulas *f, ag__term *a, ag__term *b);
 ag__term *ag__term_prefixed(ag__formulas *f, ag__term *operator_, ag__term *x);
 
 /* notation.c */
-const char *ag__notation_of(const ag_tensor *t);                     /* NULL: it has none */
 const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t); /* NULL: none, or invalid */
 uint32_t ag__mentions(const char *notation, int i);                  /* of input i; notation NULL: one of each */
 /* Mentions of input i's first input, as {^i}: for the library's own notations, where that says the same and is what

@@ -136,6 +136,7 @@ static int unexpected(parser *s, const char *wanted) {
     if (!c) complain(s->p->complaint, s->text, s->at, "the text ends, and %s is wanted", wanted);
     else if (n > 0 && n < NAME_BYTES)
         complain(s->p->complaint, s->text, s->at, "%s is wanted here, not %.*s", wanted, (int)n, s->text + s->at);
+    else if (c == '^') complain(s->p->complaint, s->text, s->at, "%s is wanted here, not ^: x**2 is a power", wanted);
     else if ((unsigned char)c > 126) complain(s->p->complaint, s->text, s->at, "%s is wanted here", wanted);
     else complain(s->p->complaint, s->text, s->at, "%s is wanted here, not %c", wanted, c);
     return -1;
