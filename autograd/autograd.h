@@ -299,7 +299,7 @@ typedef struct ag_list {
  * in no part; it is in the list of all, but cannot be saved.
  *
  *     ag_list model = ag_state(tape, NULL), p = ag_parameters(tape, NULL);
- *     ag_adam_init(&adam, p.n, p.x, NULL);                                    its moments are state too
+ *     ag_adam_init(&adam, p.n, p.x, NULL);                      its moments are state too: made after `model`
  *     …
  *     ag_save("model.safetensors", model.n, model.x, NULL);
  *

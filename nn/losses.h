@@ -387,6 +387,7 @@ AG_API ag_tensor *ag_margin_ranking_with(ag_tensor *a, ag_tensor *b, ag_tensor *
  * are none. A sequence too short for its labels has the loss ∞ and the gradient 0
  *
  * Sample i has steps[i] steps and counts[i] labels; what is beyond is padding, and may be anything. NULL: all of them.
+ * Steps are the first axis, and what ag_rnn_apply gives is (N,T,…): ag_transpose(log_p, 0, 1) is between the two.
  * Shape:  log_p (T,N,C), labels (N,S), steps (N), counts (N) -> ()
  * Dtype:  log_p real, of ag_log_softmax; labels i64, 0 <= label < C; steps and counts i64
  * Grad:   −(the share of a label in the paths at a step, given the labels)/N; from the graph

@@ -153,7 +153,7 @@ AG_API ag_status ag_svd(ag_tensor *a, ag_tensor **u, ag_tensor **s, ag_tensor **
 AG_API ag_tensor *ag_svdvals(ag_tensor *a);
 
 /* ag_lstsq -- the shortest x for which ‖a·x − b‖ is least; singular values of at most rcond times the largest count
- * as 0 rcond < 0 stands for max(m,n) units of the dtype's precision.
+ * as 0. rcond < 0 stands for max(m,n) units of the dtype's precision
  * Shape:  a (…,m,n), b (…,m,p) -> (…,n,p); b (m) -> (…,n); leading axes broadcast
  * Dtype:  real
  * Grad:   b̄ = (aᵀ)⁺·x̄,  ā by b̄, with the same singular values; for a of constant rank
