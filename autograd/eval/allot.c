@@ -187,8 +187,8 @@ static uint32_t maker_of(const ag__lowering *l, uint32_t y) {
 bool ag__may_stream(const ag__lowering *l, const ag__cell *cell) {
     enum { LEAST = 4096 }; /* bytes; buffers of few are not aligned to lines */
     const uint32_t y = cell->index;
-    const int64_t start = l->r->form == AG__FLAT ? AG__STRIP : l->r->columns;
-    if (cell->where != AG__AT_ELEMENT || y >= l->c->nodes || !l->p->value[y].past) return false;
+    const int64_t start = l->r->form == AG__FLAT ? AG__STRIP : l->r->inner > 1 ? l->r->inner : l->r->columns;
+    if (l->r->packed || cell->where != AG__AT_ELEMENT || y >= l->c->nodes || !l->p->value[y].past) return false;
     if (cell->dtype == AG_BOOL || start * cell->bytes % AG__LINE != 0) return false;
     if (ag__value_bytes(l->c->table[y]) < LEAST) return false;
     bool is_output = false, apart = true;
@@ -207,12 +207,14 @@ bool ag__may_stream(const ag__lowering *l, const ag__cell *cell) {
 static void send_past(ag__lowering *l, uint32_t i) {
     uint32_t y = ag__cell_of(l, i);
     ag__instruction put = {.does = AG__PUT_PAST, .inputs = 1, .node = i, .x = l->plan->operands.count};
-    if (!l->p->value[i].past || ag__note_of(l, y)->over != AG__NONE) return;
+    const bool packed = l->r->packed && ag__cell_at(l, y)->where == AG__AT_ELEMENT;
+    if (!packed && (!l->p->value[i].past || ag__note_of(l, y)->over != AG__NONE)) return;
     if (ag__note_of(l, y)->streamed) {
         l->r->past = true;
         l->r->streams++;
         return;
     }
+    if (l->r->inner > 1 && !packed) return;
     if (!AG__ROOM(&l->p->maker, &l->plan->operands, 1) || !AG__ROOM(&l->p->maker, &l->body, 1)) return;
     put.y = ag__cell_new(l, i, l->c->table[i], AG__AT_ELEMENT, false);
     if (l->p->maker.failed) return;

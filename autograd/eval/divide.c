@@ -77,14 +77,6 @@ static uint32_t early_region(ag__planner *p, int64_t size, uint32_t after) {
 
 /* ---- Elementwise operations ---- */
 
-/* Whether t is one element a row, broadcast over the columns. */
-static bool spreads_rows(const ag_tensor *t, const ag__region *r) {
-    int64_t extent[2], stride[2];
-    if (r->rows == 0 || t->offset != 0 || !ag__two_axes(t->layout, extent, stride)) return false;
-    if (r->rows == 1) return stride[0] == 0 && stride[1] == 0;
-    return extent[0] == r->rows && extent[1] == r->columns && stride[0] == 1 && stride[1] == 0;
-}
-
 /* The role that node i would have in the region of step s because of input x; AG__ROLE_NONE if it cannot join. */
 static ag__role role_beside(const ag__planner *p, uint32_t s, uint32_t i, uint32_t x) {
     const ag__region *r = ag__region_of(p, s);
@@ -93,7 +85,9 @@ static ag__role role_beside(const ag__planner *p, uint32_t s, uint32_t i, uint32
     if (role == AG__ROLE_ELEMENT && size == r->size && ag__shows_root(p, x)) return AG__ROLE_ELEMENT;
     if (role != AG__ROLE_ROW) return AG__ROLE_NONE;
     if (size == r->rows && ag__shows_root(p, x)) return AG__ROLE_ROW;
-    return size == r->size && spreads_rows(ag__tensor_at(p, x), r) ? AG__ROLE_ELEMENT : AG__ROLE_NONE;
+    return size == r->size && ag__tensor_at(p, x)->offset == 0 && ag__spreads_rows(ag__tensor_at(p, x), r)
+               ? AG__ROLE_ELEMENT
+               : AG__ROLE_NONE;
 }
 
 /* The role of elementwise node i in step s, which is that of its latest input. */
@@ -150,14 +144,14 @@ static void place_elementwise(ag__planner *p, uint32_t i) {
 
 typedef struct fold { /* how a reduction runs over its input's elements, as rows by columns */
     ag__role role;
-    int64_t rows, columns;
+    int64_t rows, columns, inner;
     bool used; /* by nodes of the chunk */
 } fold;
 
 static fold fold_of(const ag_tensor *t) {
     const ag__layout *l = t->input[0]->layout;
     const ag_axes_set *set = ag__attributes(t);
-    int64_t kept = 1, reduced = 1;
+    int64_t kept = 1, reduced = 1, inner = 1;
     int changes = 0;
     bool first = false, last = false;
     for (int i = 0; i < l->rank; i++) {
@@ -167,10 +161,14 @@ static fold fold_of(const ag_tensor *t) {
         else changes += is_reduced != last;
         last = is_reduced;
         *(is_reduced ? &reduced : &kept) *= l->extent[i];
+        inner = is_reduced ? 1 : inner * l->extent[i];
     }
-    fold f = {.role = AG__ROLE_NONE, .rows = first ? reduced : kept, .columns = first ? kept : reduced};
-    if (reduced <= 1 || changes > 1) return f;
-    if (kept == 1) f.role = AG__ROLE_ALL;
+    fold f = {.role = AG__ROLE_NONE, .rows = first ? reduced : kept, .columns = first ? kept : reduced, .inner = 1};
+    if (reduced <= 1 || changes > 2 || (changes == 2 && first)) return f;
+    if (changes == 2) {
+        f.inner = inner;
+        if (reduced <= AG__MOST_ROW && (reduced < AG__ROWS_A_GROUP || inner >= AG__FEWEST_COLUMNS)) f.role = AG__ROLE_ROW;
+    } else if (kept == 1) f.role = AG__ROLE_ALL;
     else if (first) f.role = kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
     else f.role = reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;
     return f;
@@ -180,7 +178,7 @@ static fold fold_of(const ag_tensor *t) {
  * differs. */
 static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
     bool ordered = p->c->exact && r->size > AG__STRIP;
-    if (ordered && r->rows > 1) return AG__ROLE_NONE;
+    if ((ordered && r->rows > 1) || r->inner > 1) return AG__ROLE_NONE;
     r->flat = r->flat || ordered;
     r->all = true;
     return AG__ROLE_ALL;
@@ -192,12 +190,13 @@ static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
     ag__region *r = ag__region_of(p, s);
     if (f.role == AG__ROLE_ALL) {
         if (!f.used || r->size > AG__MOST_ROW || r->rows > 1) return accept_fold_of_all(p, r);
-        f = (fold){.role = AG__ROLE_ROW, .rows = 1, .columns = r->size};
+        f = (fold){.role = AG__ROLE_ROW, .rows = 1, .columns = r->size, .inner = 1};
     }
-    if (r->flat && f.rows > 1) return AG__ROLE_NONE;
-    if (r->rows != 0 && (r->rows != f.rows || r->columns != f.columns)) return AG__ROLE_NONE;
+    if ((r->flat && f.rows > 1) || (r->all && f.inner > 1)) return AG__ROLE_NONE;
+    if (r->rows != 0 && (r->rows != f.rows || r->columns != f.columns || r->inner != f.inner)) return AG__ROLE_NONE;
     r->rows = f.rows;
     r->columns = f.columns;
+    r->inner = f.inner;
     return f.role;
 }
 

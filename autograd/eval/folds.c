@@ -322,6 +322,22 @@ static size_t fold(reduction *r, ag_tape *tape) {
     return 0;
 }
 
+void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t across, char *y, const char *x) {
+    _Alignas(64) char partial[AG__STRIP * AG__MOST_BYTES];
+    const int64_t groups = blocks_of(n, AG__ROWS_A_GROUP), bytes = (int64_t)ag__bytes(t);
+    reduction r = {.op = t->op->reduction, .dtype = (ag_dtype)t->dtype, .bytes = (size_t)bytes, .partial = partial};
+    r.reduced = (ag__walk){1, {n}, {across}};
+    r.count = n;
+    for (int64_t i = 0, some; i < rows; i += some) {
+        some = ag__lesser(rows - i, AG__STRIP / groups);
+        const columns c = {false, some, 1, 1, groups};
+        r.x = x + i * bytes, r.y = y + i * bytes;
+        r.kept = (ag__walk){1, {some}, {1}};
+        for (int64_t group = 0; group < groups; group++) fold_group(&r, &c, 0, group);
+        if (groups > 1) join_groups(&r, &c, 0);
+    }
+}
+
 /* Into memory of its own, from which the results are put in their order. */
 static size_t fold_moved(reduction *r, ag_tape *tape) {
     const size_t bytes = ag__times((uint64_t)r->outputs, r->bytes);

@@ -4,6 +4,7 @@
  * for any number of threads, and those of the reference evaluator, except sums over everything in a large region of
  * rows. */
 #include "autograd/eval/interpret.h"
+#include "autograd/eval/pack.h"
 #include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
 #include "autograd/tape/replay.h"
@@ -66,10 +67,19 @@ static void start_folds(const ag_tensor *t, char *y, int64_t n) {
     fill(y, t->dtype == AG_F32 ? (char *)&single : (char *)&identity, n, (int)ag__bytes(t));
 }
 
-static void fold_rows(const ag_tensor *t, const strip *at, char *y, const char *x) {
+/* The elements from a column of interleaved rows to the next, of a cell that has one for each of the strip's; else 0. */
+static int64_t across_of(const ag__running *r, const ag__cell *x, const strip *at) {
+    if (x->where == AG__AT_ELEMENT) return r->region->inner;
+    return x->where == AG__AT_TEMP && !x->rows && !x->once ? at->rows : 0;
+}
+
+static void fold_rows(const ag__running *r, const ag__instruction *q, const strip *at, char *y, const char *x) {
+    const ag_tensor *t = r->table[q->node];
     const ag_reduction *op = t->op->reduction;
     int64_t bytes = (int64_t)ag__bytes(t);
-    if (ag__is_short(at->columns)) ag__fold_short(op, t->dtype, at->rows, at->columns, y, x);
+    const ag__cell *cell = AG__FROM(&r->plan->cells, r->plan->operands.at[q->x]);
+    if (r->region->inner > 1) ag__fold_interleaved(t, at->rows, at->columns, across_of(r, cell, at), y, x);
+    else if (ag__is_short(at->columns)) ag__fold_short(op, t->dtype, at->rows, at->columns, y, x);
     else
         for (int64_t i = 0; i < at->rows; i++)
             fold(op, t->dtype, at->columns, y + i * bytes, x + i * at->columns * bytes);
@@ -98,7 +108,7 @@ static void fold_down(const ag__running *r, const ag__instruction *q, const stri
 static void run_folds(const ag__running *r, const ag__instruction *q, const strip *at, char *y, char *x) {
     const ag_tensor *t = r->table[q->node];
     switch (q->does) {
-    case AG__FOLD_ROWS: fold_rows(t, at, y, x); break;
+    case AG__FOLD_ROWS: fold_rows(r, q, at, y, x); break;
     case AG__FOLD_LANES: fold_lanes(t, at->columns, y, x); break;
     case AG__START_DOWN:
         if (at->row % AG__ROWS_A_GROUP == 0) start_folds(t, y, at->columns);
@@ -119,7 +129,31 @@ static void pack_strip(const ag_tensor *t, char *y, int64_t start, int64_t n) {
     ag__pack(y, &from, start, n);
 }
 
-static void run_fetch(const ag_tensor *t, const ag__instruction *q, const strip *at, char *y, const char *x) {
+/* A strip of interleaved rows, column by column. */
+static void pack_columns(const ag__region *g, const ag_tensor *t, const strip *at, char *y) {
+    const int64_t across = ag__lesser(g->inner, at->rows), group = at->row / g->inner, first = at->row % g->inner;
+    const size_t bytes = ag__bytes(t);
+    int64_t s[3];
+    if (ag__region_strides(g, t, s)) {
+        const ag__walk w = {3, {at->columns, at->rows / across, across}, {s[1], s[0], s[2]}};
+        const char *x = ag__values(t);
+        ag__pack_walk(y, x + (group * s[0] + first * s[2]) * (int64_t)bytes, &w, 0, at->n, bytes);
+        return;
+    }
+    for (int64_t j = 0; j < at->columns; j++)
+        for (int64_t i = 0; i < at->rows; i += across, y += across * (int64_t)bytes)
+            pack_strip(t, y, at->start + i * g->columns + j * g->inner, across);
+}
+
+static void put_columns(const ag__region *g, const strip *at, int64_t bytes, char *y, const char *x) {
+    const int64_t across = ag__lesser(g->inner, at->rows);
+    for (int64_t i = 0; i < at->rows; i += across)
+        ag__copy_rows(y + i * g->columns * bytes, g->inner * bytes, x + i * bytes, at->rows * bytes, at->columns,
+                      across * bytes);
+}
+
+static void run_fetch(const ag__region *g, const ag_tensor *t, const ag__instruction *q, const strip *at, char *y,
+                      const char *x) {
     int bytes = (int)ag__bytes(t);
     switch (q->does) {
     case AG__FILL: fill(y, ag__values(t), at->n, bytes); break;
@@ -129,37 +163,66 @@ static void run_fetch(const ag_tensor *t, const ag__instruction *q, const strip 
             memcpy(y + i * at->columns * bytes, ag__values(t), (size_t)(at->columns * bytes));
         break;
     case AG__SPREAD: ag__spread(y, x, at->rows, at->columns, (size_t)bytes); break;
-    case AG__PACK: pack_strip(t, y, at->start, at->n); break;
-    case AG__PUT_PAST: ag__copy_past(y, x, (size_t)(at->n * bytes)); break;
+    case AG__PACK:
+        if (g->inner > 1) pack_columns(g, t, at, y);
+        else pack_strip(t, y, at->start, at->n);
+        break;
+    case AG__PUT_PAST:
+        if (g->packed) put_columns(g, at, bytes, y, x);
+        else ag__copy_past(y, x, (size_t)(at->n * bytes));
+        break;
     default: pack_strip(t, y, at->row, at->rows); break;
     }
 }
 
-static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
+/* `steps` further on, from a column of interleaved rows to the next. */
+static char *moved(char *const *address, const ag__running *r, uint32_t i, int64_t steps) {
+    const uintptr_t *step = (const uintptr_t *)(const void *)(address + r->region->cells);
+    return steps ? (char *)((uintptr_t)address[i] + step[i] * (uintptr_t)steps) : address[i];
+}
+
+static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address, int64_t steps) {
     const ag_tensor *t = r->table[q->node];
     const uint32_t *in = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
     const void *x[AG__MOST_INPUTS];
-    for (int i = 0; i < q->inputs; i++) x[i] = address[in[i] - first];
-    ag__map(t, n, address[q->y - first], x);
+    for (int i = 0; i < q->inputs; i++) x[i] = moved(address, r, in[i] - first, steps);
+    ag__map(t, n, moved(address, r, q->y - first, steps), x);
 }
 
 static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
     r->plan->codes.at[q->node](n, (void *const *)address, r->attributes + q->attribute);
 }
 
-static void run_instruction(const ag__running *r, const ag__instruction *q, const strip *at, char *const *address) {
+/* An operation over the elements of interleaved rows, column by column; what has one element a row stays. */
+static void run_columns(const ag__running *r, const ag__instruction *q, const strip *at, char **address) {
+    const uint32_t *operand = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
+    const uint32_t cells = q->does == AG__RUN ? q->inputs + q->outputs : 0;
+    for (int64_t j = 0; j < at->columns; j++) {
+        if (q->does == AG__MAP) run_map(r, q, at->rows, address, j);
+        else run_code(r, q, at->rows, address);
+        for (uint32_t i = 0; i < cells; i++) address[operand[i] - first] = moved(address, r, operand[i] - first, 1);
+    }
+    for (uint32_t i = 0; i < cells; i++)
+        address[operand[i] - first] = moved(address, r, operand[i] - first, -at->columns);
+}
+
+static void run_instruction(const ag__running *r, const ag__instruction *q, const strip *at, char **address) {
     const uint32_t first = r->region->cell;
     char *x = NULL, *y = NULL;
+    if (r->region->inner > 1 && (q->does == AG__RUN || q->does == AG__MAP)) {
+        run_columns(r, q, at, address);
+        return;
+    }
     switch (q->does) {
     case AG__RUN: run_code(r, q, at->n, address); return;
     case AG__RUN_ROWS: run_code(r, q, at->rows, address); return;
-    case AG__MAP: run_map(r, q, at->n, address); return;
-    case AG__MAP_ROWS: run_map(r, q, at->rows, address); return;
+    case AG__MAP: run_map(r, q, at->n, address, 0); return;
+    case AG__MAP_ROWS: run_map(r, q, at->rows, address, 0); return;
     default: break;
     }
     if (q->inputs) x = address[r->plan->operands.at[q->x] - first];
     if (q->does < AG__RUN) y = address[q->y - first];
-    if (q->does < AG__FOLD_ROWS) run_fetch(r->table[q->node], q, at, y, x);
+    if (q->does < AG__FOLD_ROWS) run_fetch(r->region, r->table[q->node], q, at, y, x);
     else run_folds(r, q, at, y, x);
 }
 
@@ -177,6 +240,13 @@ static void aim(const ag__running *r, const strip *at, char *scratch, char **add
         default: address[i] = r->partial[s->temp] + fold_offset(r, at->row, at->column) * s->bytes; break;
         }
     }
+}
+
+/* The steps of run_columns. */
+static void find_steps(const ag__running *r, const strip *at, char **address) {
+    uintptr_t *step = (uintptr_t *)(void *)(address + r->region->cells);
+    for (uint32_t i = 0; i < r->region->cells; i++)
+        step[i] = (uintptr_t)across_of(r, &r->cell[i], at) * r->cell[i].bytes;
 }
 
 static void run_aimed(const ag__running *r, const strip *at, char **address) {
@@ -236,10 +306,14 @@ static void run_asking(const ag__running *r, const strip *at, const next_row *ne
 
 static void run_strip(const ag__running *r, const strip *at, char *scratch, char **address) {
     aim(r, at, scratch, address);
+    if (r->region->inner > 1) find_steps(r, at, address);
     run_aimed(r, at, address);
 }
 
 /* ---- All strips ---- */
+
+/* The strips into which each group of interleaved rows is cut. */
+static int64_t pieces_of(const ag__region *g) { return (g->inner + g->tile - 1) / g->tile; }
 
 /* The rows of a unit; 0: it is a strip without rows. */
 static int64_t rows_a_unit(const ag__region *g) {
@@ -249,6 +323,7 @@ static int64_t rows_a_unit(const ag__region *g) {
 
 int64_t ag__region_units(const ag__region *g) {
     int64_t rows = rows_a_unit(g);
+    if (g->tile < g->inner) return g->rows / g->inner * pieces_of(g);
     return rows ? (g->rows + rows - 1) / rows : (g->size + AG__STRIP - 1) / AG__STRIP;
 }
 
@@ -309,9 +384,25 @@ static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scr
     }
 }
 
+static void run_pieces(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+    const ag__region *g = r->region;
+    const int64_t pieces = pieces_of(g);
+    for (int64_t unit = first; unit < end; unit++) {
+        const int64_t group = unit / pieces * g->inner, across = unit % pieces * g->tile;
+        strip at = {.row = group + across, .columns = g->columns, .start = group * g->columns + across};
+        at.rows = ag__lesser(g->tile, g->inner - across);
+        at.n = at.rows * at.columns;
+        run_strip(r, &at, scratch, address);
+    }
+}
+
 static void run_forwards(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const ag__region *g = r->region;
     int64_t rows = rows_a_unit(g);
+    if (g->tile < g->inner) {
+        run_pieces(r, first, end, scratch, address);
+        return;
+    }
     if (rows) {
         run_rows(r, first * rows, ag__lesser(end * rows, g->rows), scratch, address);
         return;

@@ -82,8 +82,9 @@ static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     const ag__region *r = l->r;
     int64_t rows = 0, columns = 0;
     showing how = shows(t, &rows, &columns);
-    bool fits = r->rows == rows && r->columns == columns;
-    if (how == SHOWS_ELEMENTS) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ELEMENT, false));
+    bool fits = r->rows == rows && r->columns == columns && r->inner == 1;
+    if (r->inner > 1 && ag__spreads_rows(t, r)) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
+    if (how == SHOWS_ELEMENTS && !r->packed) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ELEMENT, false));
     if (how == SHOWS_ONE) return filled(l, i, AG__FILL);
     if (how == SHOWS_COLUMNS && fits && r->tile > 1) return packed(l, i, AG__REPEAT);
     if (how == SHOWS_COLUMNS && fits) return remember(l, i, ag__cell_new(l, i, t, AG__AT_COLUMN, false));
@@ -103,7 +104,7 @@ static uint32_t operand(ag__lowering *l, uint32_t i, bool over_rows) {
     uint32_t root = value_at(l, i)->root, cell = ag__cell_of(l, i);
     if (is_computed(l, i)) {
         bool to_spread = value_at(l, root)->role == AG__ROLE_ROW && !over_rows;
-        if (!to_spread) return ag__cell_of(l, root);
+        if (!to_spread || l->r->inner > 1) return ag__cell_of(l, root);
         return cell != AG__NONE ? cell : spread(l, i, ag__cell_of(l, root));
     }
     if (cell != AG__NONE) return cell;
@@ -181,12 +182,25 @@ static void find_rows(ag__lowering *l, uint32_t node) {
     }
 }
 
+/* A strip has some of the rows that are interleaved, or those of several groups if these are few. */
+static void choose_tile(ag__region *r) {
+    int64_t across = AG__SLAB / r->columns / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
+    if (across < AG__SHORT_RUN) across = AG__SHORT_RUN;
+    if (r->inner >= AG__SHORT_RUN) r->tile = ag__lesser(r->inner, across);
+    while (r->inner < AG__SHORT_RUN && r->tile < r->rows && r->tile < across) r->tile *= 2;
+    r->packed = r->tile > r->inner;
+}
+
 static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
     for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
         find_rows(l, l->plan->computed.at[k]);
     r->form = r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE;
-    r->tile = 1;
+    r->tile = r->inner;
+    if (r->inner > 1) {
+        choose_tile(r);
+        return;
+    }
     if (r->form == AG__ROWS && r->columns < AG__LONG_ROW)
         while (r->tile < r->rows && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
     if (r->form == AG__ROWS && r->all && r->size <= AG__STRIP) r->tile = r->rows; /* one strip, as without rows */

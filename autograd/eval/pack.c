@@ -8,20 +8,24 @@
 #include <string.h>
 
 /* Runs of `width` bytes; short ones in two pieces, which may overlap, without the call and the decisions of memcpy. */
-static void copy_rows(char *y, const char *x, int64_t rows, int64_t width, int64_t across) {
-    const char *end = y + rows * width;
-    if (width >= 16 && width <= 32)
-        for (; y < end; y += width, x += across) {
+void ag__copy_rows(char *y, int64_t y_across, const char *x, int64_t x_across, int64_t rows, int64_t width) {
+    if (width > 32 && width <= 64)
+        for (; rows > 0; rows--, y += y_across, x += x_across) {
+            memcpy(y, x, 32);
+            memcpy(y + width - 32, x + width - 32, 32);
+        }
+    else if (width >= 16 && width <= 32)
+        for (; rows > 0; rows--, y += y_across, x += x_across) {
             memcpy(y, x, 16);
             memcpy(y + width - 16, x + width - 16, 16);
         }
     else if (width >= 8 && width < 16)
-        for (; y < end; y += width, x += across) {
+        for (; rows > 0; rows--, y += y_across, x += x_across) {
             memcpy(y, x, 8);
             memcpy(y + width - 8, x + width - 8, 8);
         }
     else
-        for (; y < end; y += width, x += across) memcpy(y, x, (size_t)width);
+        for (; rows > 0; rows--, y += y_across, x += x_across) memcpy(y, x, (size_t)width);
 }
 
 /* Blocks of rows of 8 to 32 bytes, `apart` from each other: a loop of its own, because blocks may have two rows. */
@@ -87,7 +91,7 @@ PACK_ROWS(pack_rows_8, tile_of_8, ag__word_8, 8)
 static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
     int64_t width = n * (int64_t)bytes;
     if (stride == 0 && across == 1) ag__spread(y, x, rows, n, bytes);
-    else if (stride == 1) copy_rows(y, x, rows, width, across * (int64_t)bytes);
+    else if (stride == 1) ag__copy_rows(y, width, x, across * (int64_t)bytes, rows, width);
     else if (rows > 1 && ag__interleave(y, x, rows, n, across, stride, bytes)) return;
     else if (bytes == 4) pack_rows_4(y, x, rows, n, across, stride);
     else if (bytes == 8) pack_rows_8(y, x, rows, n, across, stride);

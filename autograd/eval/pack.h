@@ -46,6 +46,9 @@ static inline int64_t ag__walk_size(const ag__walk *w) {
     return n;
 }
 
+/* Rows of `width` bytes, `y_across` and `x_across` apart. */
+void ag__copy_rows(char *y, int64_t y_across, const char *x, int64_t x_across, int64_t rows, int64_t width);
+
 /* Pack row-major elements start… of a strided array: the rest of a row, whole rows, the beginning of one. */
 void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int64_t count, size_t bytes);
 

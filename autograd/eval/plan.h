@@ -79,6 +79,8 @@ typedef enum ag__form { AG__FLAT, AG__ROWS, AG__WIDE } ag__form; /* strips: anyw
 
 typedef struct ag__region {
     int64_t size, rows, columns; /* rows 0: any */
+    int64_t inner;               /* so many rows are interleaved: element j of row i is i/inner·inner·columns + j·inner
+                                    + i%inner; 1: none */
     int64_t tile;                /* rows a strip has (AG__ROWS) */
     uint32_t cell, cells;
     uint32_t attribute, attributes; /* indices whose attributes machine code reads */
@@ -96,6 +98,7 @@ typedef struct ag__region {
     bool past;        /* some values are written past the caches, */
     uint32_t streams; /* of these, so many by machine code */
     bool backwards;   /* from the last unit to the first */
+    bool packed;      /* interleaved rows of several groups are put next to each other in scratch memory */
     bool flat;        /* that has the order of elements: strips do not go by rows */
     int64_t work;     /* elementary steps, for the choice of how many threads */
 } ag__region;
@@ -110,6 +113,11 @@ static inline uint32_t ag__units(int64_t count, size_t bytes) {
 /* Elements of the largest strip. */
 static inline int64_t ag__strip_elements(const ag__region *r) {
     return r->form == AG__ROWS ? r->tile * r->columns : ag__lesser(r->size, AG__STRIP);
+}
+
+/* The strides of a tensor of the region's size, over groups of interleaved rows, columns, and these rows. */
+static inline bool ag__region_strides(const ag__region *r, const ag_tensor *t, int64_t stride[3]) {
+    return ag__three_axes(t->layout, (int64_t[]){r->rows / r->inner, r->columns, r->inner}, stride);
 }
 
 /* ---- Steps ---- */

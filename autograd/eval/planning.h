@@ -130,6 +130,9 @@ static inline bool ag__shows_root(const ag__planner *p, uint32_t i) {
 
 /* ---- steps.c ---- */
 
+/* Whether t is one element a row of the region, broadcast over the columns. */
+bool ag__spreads_rows(const ag_tensor *t, const ag__region *r);
+
 /* A further step, and one that is a further region; 0 if out of memory. */
 uint32_t ag__step_new(ag__planner *p, ag__step_kind kind, uint32_t what);
 uint32_t ag__step_region(ag__planner *p, ag__region region);

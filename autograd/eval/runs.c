@@ -41,7 +41,7 @@ static void list_slots(ag__lowering *l, bool rows) {
     l->slots_for_rows = rows;
     for (uint32_t i = l->slots.count; i < l->notes.count; i++) {
         const ag__cell *cell = ag__cell_at(l, l->r->cell + i);
-        bool one = cell->where == AG__AT_ONE || (cell->rows && !rows);
+        bool one = cell->where == AG__AT_ONE || (cell->rows && !rows && l->r->inner == 1);
         AG__APPEND(&l->p->maker, &l->slots, (ag__code_slot){.dtype = cell->dtype, .one = one, .lanes = cell->lanes});
     }
 }

@@ -212,6 +212,15 @@ static void settle_region(ag__planner *p, uint32_t s) {
 
 /* ---- All steps ---- */
 
+/* A region that has but one fold of interleaved rows, which reads memory, gains nothing from it. */
+static void leave_alone(ag__planner *p, uint32_t s) {
+    uint32_t i = p->own.count == 1 ? p->own.at[0] : AG__NONE;
+    if (i == AG__NONE || p->value[i].role != AG__ROLE_ROW || ag__region_of(p, s)->inner == 1) return;
+    p->value[i].role = AG__ROLE_NONE;
+    ag__step_at(p, s)->kind = AG__STEP_NODE;
+    ag__step_at(p, s)->what = i;
+}
+
 static void settle_node(ag__planner *p, uint32_t i) {
     for (uint32_t k = ag__first_input(p, i); k < ag__end_input(p, i); k++) {
         uint32_t x = p->c->operand[k], leader = p->value[x].leader;
@@ -223,7 +232,8 @@ static void settle_node(ag__planner *p, uint32_t i) {
 static void settle_step(ag__planner *p, uint32_t s) {
     ag__plan_step *step = ag__step_at(p, s);
     p->now = s;
-    if (step->kind == AG__STEP_REGION) list_own(p, s), ag__compute_again(p, s);
+    if (step->kind == AG__STEP_REGION) list_own(p, s), leave_alone(p, s);
+    if (step->kind == AG__STEP_REGION) ag__compute_again(p, s);
     p->now = s;
     step = ag__step_at(p, s);
     step->hold = p->plan->holds.count;

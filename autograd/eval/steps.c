@@ -15,8 +15,16 @@ uint32_t ag__step_new(ag__planner *p, ag__step_kind kind, uint32_t what) {
 
 uint32_t ag__step_region(ag__planner *p, ag__region region) {
     uint32_t number = p->plan->regions.count;
+    if (region.inner == 0) region.inner = 1;
     AG__APPEND(&p->maker, &p->plan->regions, region);
     return ag__step_new(p, AG__STEP_REGION, number);
+}
+
+bool ag__spreads_rows(const ag_tensor *t, const ag__region *r) {
+    if (r->rows == 0 || t->layout->size != r->size) return false;
+    int64_t stride[3];
+    return ag__region_strides(r, t, stride) && stride[1] == 0 && stride[0] == (r->rows > r->inner ? r->inner : 0) &&
+           stride[2] == (r->inner > 1);
 }
 
 /* The members of a step are in the order of recording, also where one has waited. */

@@ -108,18 +108,18 @@ static void check_read(verifying *v, uint32_t x) {
 
 /* Whether the elements of a cell are those of a value with one for each element of the region, or one for each row. */
 static bool is_of(const verifying *v, const ag__cell *s, bool rows) {
-    int64_t size = v->c->table[s->index]->layout->size, extent[2], stride[2];
+    int64_t size = v->c->table[s->index]->layout->size;
     if (form_of(s) == IS_ONE) return true;
     if (form_of(s) != (rows ? IS_ROWS : IS_ELEMENTS)) return false;
     if (size == (rows ? v->r->rows : v->r->size)) return true;
-    return rows && size == v->r->size && ag__two_axes(v->c->table[s->index]->layout, extent, stride) &&
-           extent[0] == v->r->rows && stride[1] == 0;
+    return rows && size == v->r->size && ag__spreads_rows(v->c->table[s->index], v->r);
 }
 
 /* Input number k of an operation is in cell s. */
 static void check_operand(verifying *v, uint32_t i, int k, const ag__cell *s, bool rows) {
     uint32_t c = ag__leader_at(v->p, ag__first_input(v->p, i) + (uint32_t)k);
     expect(v, s->index == c || s->index == v->value[c].root, "another value is read than the operand");
+    rows = rows || (form_of(s) == IS_ROWS && v->r->inner > 1);
     expect(v, is_of(v, s, rows) && form_of(s) != IS_ONE, "a value is read in another form than it has");
     expect(v, s->dtype == v->c->table[c]->dtype, "a value is read as another dtype");
 }
@@ -138,7 +138,7 @@ static void check_run(verifying *v, const ag__instruction *q, const uint32_t *x)
         const ag__cell *s = cell_at(v, x[k]);
         form_of_cell form = form_of(s);
         if (form == IS_LANES || form == IS_FOLDS) continue;
-        bool one_row = q->does == AG__RUN && form == IS_ROWS && v->r->tile == 1 && k < q->inputs;
+        bool one_row = q->does == AG__RUN && form == IS_ROWS && (v->r->tile == 1 || v->r->inner > 1) && k < q->inputs;
         expect(v, is_of(v, s, q->does == AG__RUN_ROWS || one_row), "machine code reads a value in another form");
     }
 }
@@ -198,8 +198,11 @@ static void check_form(verifying *v) {
     bool several = r->tile > 1, whole = r->form == AG__ROWS;
     expect(v, r->form == (r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE), "another form");
     expect(v, r->rows == 0 || r->rows * r->columns == r->size, "rows by columns are not the elements");
-    expect(v, !several || (whole && r->tile * r->columns <= AG__STRIP), "a strip has too many rows");
-    expect(v, r->tile > 0 && ((r->tile & (r->tile - 1)) == 0 || r->tile == r->rows), "a group's rows are in no strips");
+    const int64_t tile = r->inner == 1 ? r->tile : r->packed ? r->tile / r->inner : 1;
+    expect(v, !several || (whole && (r->inner > 1 || r->tile * r->columns <= AG__STRIP)), "a strip has too many rows");
+    expect(v, r->tile > 0 && ((tile & (tile - 1)) == 0 || r->tile == r->rows), "a group's rows are in no strips");
+    expect(v, r->inner == 1 || (!r->down && !r->all), "interleaved rows in a region with other folds");
+    expect(v, r->packed ? r->tile % r->inner == 0 : r->inner == 1 || r->tile <= r->inner, "interleaved rows are cut");
 }
 
 static void check_program(verifying *v) {

@@ -195,6 +195,19 @@ bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]) {
     return true;
 }
 
+bool ag__three_axes(const ag__layout *l, const int64_t extent[3], int64_t stride[3]) {
+    int i = l->rank - 1;
+    for (int axis = 2; axis >= 0; axis--) {
+        stride[axis] = 0;
+        for (int64_t n = 1, e; n < extent[axis]; n *= e, i--) {
+            e = l->extent[i];
+            if (n == 1) stride[axis] = ag__strides(l)[i];
+            if (extent[axis] % (n * e) != 0 || (e > 1 && ag__strides(l)[i] != stride[axis] * n)) return false;
+        }
+    }
+    return true;
+}
+
 /* ---- Shapes and axes from lists ---- */
 
 ag_shape ag_shape_from(int rank, const int64_t *extent) {

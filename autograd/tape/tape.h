@@ -403,6 +403,9 @@ ag_shape ag__layout_shape(const ag__layout *l);
 /* A layout as two axes, outer and inner, each with one stride; false if that is impossible. */
 bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]);
 
+/* The strides of a layout as axes of these extents, 0 of extent 1; false if that is impossible. */
+bool ag__three_axes(const ag__layout *l, const int64_t extent[3], int64_t stride[3]);
+
 /* error.c: every failure passes through its raise() */
 ag_tensor *ag__nil_of(ag_tape *tape); /* tape NULL: the nil without tape */
 void ag__locate(ag_tape *tape, const char *file, int line);
