@@ -61,6 +61,27 @@ START_TEST(softmax_is_one_sweep_with_its_gradient) {
 }
 END_TEST
 
+START_TEST(so_is_softmax_over_a_middle_axis) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    for (int64_t inner = 10; inner <= 200; inner += 95) {
+        ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(40, 40, inner), 1), *y = ag_softmax(x, 1), *all[2] = {y};
+        ag_tensor *g = scattered(tape, AG_F32, AG_SHAPE(40, 40, inner), 2);
+        ag_vjp(1, &y, &g, 1, &x, &all[1], 0);
+        work w = evaluated(2, all);
+        ck_assert_int_eq(w.regions, 1);
+        ck_assert_int_le(w.written, 2 * 40 * 40 * inner * 4 + 40 * inner * 4);
+    }
+}
+END_TEST
+
+/* A region would gain nothing. */
+START_TEST(a_fold_over_a_middle_axis_is_computed_alone) {
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *y = ag_sum_over(scattered(tape, AG_F32, AG_SHAPE(4, 40, 100), 1), AG_AXES(1), true);
+    ck_assert_int_eq(evaluated(1, &y).operations, 1);
+}
+END_TEST
+
 /* Every second sweep needs the result of the one before: mean, variance, the slopes of both. */
 START_TEST(batchnorm_takes_five_sweeps) {
     ag_tensor *z = matrix(500, 300, 1), *g = matrix(500, 300, 2), *dz;
@@ -994,6 +1015,8 @@ int main(void) {
     TCase *regions = tape_group(suite, "regions");
     tcase_add_test(regions, a_chain_is_one_sweep);
     if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
+    if (usual_pieces(1)) tcase_add_test(regions, so_is_softmax_over_a_middle_axis);
+    tcase_add_test(regions, a_fold_over_a_middle_axis_is_computed_alone);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
     if (usual_pieces(2)) {
         tcase_add_test(regions, batchnorm_with_a_shift_takes_four_sweeps);

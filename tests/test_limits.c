@@ -55,7 +55,8 @@ static void add(results *r, ag_tensor *x) {
 }
 
 /* Results whose bits do not depend on the evaluator: see "The fused evaluator" in docs/design.md. */
-static results program(ag_tape *t, ag_dtype dtype, int64_t m, int64_t n) {
+static results program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
+    const int64_t m = size[0], n = size[1];
     results r = {.n = 0};
     ag_tape_seed(t, (uint64_t)(m * 131 + n));
     ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(m, n), -1, 1), *dx;
@@ -82,7 +83,9 @@ static results program(ag_tape *t, ag_dtype dtype, int64_t m, int64_t n) {
     return r;
 }
 
-static void compare(ag_dtype dtype, int64_t m, int64_t n) {
+typedef results recorded(ag_tape *t, ag_dtype dtype, const int64_t *size);
+
+static void compare_of(recorded *of, ag_dtype dtype, const int64_t size[3]) {
     static const struct {
         ag_evaluator evaluator;
         int threads;
@@ -90,12 +93,13 @@ static void compare(ag_dtype dtype, int64_t m, int64_t n) {
     ag_tape *t[3];
     results r[3];
     char what[80];
-    snprintf(what, sizeof what, "%s (%lld,%lld)", ag_dtype_name(dtype), (long long)m, (long long)n);
+    snprintf(what, sizeof what, "%s (%lld,%lld,%lld)", ag_dtype_name(dtype), (long long)size[0], (long long)size[1],
+             (long long)size[2]);
     for (int i = 0; i < 3; i++) {
         t[i] = ag_tape_new();
         ag_tape_set_evaluator(t[i], ways[i].evaluator);
         ag_tape_set_threads(t[i], ways[i].threads);
-        r[i] = program(t[i], dtype, m, n);
+        r[i] = of(t[i], dtype, size);
     }
     for (int k = 0; k < r[0].n; k++)
         for (int i = 1; i < 3; i++) {
@@ -107,6 +111,8 @@ static void compare(ag_dtype dtype, int64_t m, int64_t n) {
     expecting("");
     for (int i = 0; i < 3; i++) ag_tape_free(t[i]);
 }
+
+static void compare(ag_dtype dtype, int64_t m, int64_t n) { compare_of(program, dtype, (int64_t[]){m, n, 1}); }
 
 /* As columns of a few rows, as rows of a few columns, and as all elements. */
 START_TEST(alone) {
@@ -139,6 +145,53 @@ START_TEST(in_pairs) {
             compare(single ? AG_F32 : AG_F64, m, n);
             if (long_run()) compare(single ? AG_F64 : AG_F32, m, n);
         }
+}
+END_TEST
+
+/* ---- Interleaved rows: the middle axis is reduced ---- */
+
+static results of_middle(ag_tape *t, ag_dtype dtype, const int64_t *size) {
+    const int64_t p = size[0], n = size[1], q = size[2];
+    results r = {.n = 0};
+    ag_tape_seed(t, (uint64_t)(p * 131 + n * 17 + q));
+    ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(p, n, q), -1, 1), *dx;
+    ag_tensor *turned = ag_permute(ag_uniform(t, dtype, AG_SHAPE(q, p, n), 1, 2), AG_AXES(1, 2, 0));
+    ag_tensor *place = ag_uniform(t, dtype, AG_SHAPE(n, q), -1, 1), *scale = ag_uniform(t, dtype, AG_SHAPE(n, 1), 1, 2);
+    ag_tensor *y = ag_add(ag_tanh(ag_scale(x, 2)), ag_exp(ag_neg(x))), *soft = ag_softmax(y, 1);
+    ag_tensor *centred = ag_sub(y, ag_mean_over(y, AG_AXES(1), true));
+    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(1), true);
+    add(&r, soft);
+    add(&r, ag_log_softmax(ag_add(ag_mul(x, scale), place), 1));
+    add(&r, ag_logsumexp(ag_mul(x, turned), 1, false));
+    add(&r, ag_add(ag_mul(ag_div(centred, ag_sqrt(variance)), scale), place));
+    add(&r, ag_max_over(x, AG_AXES(1), false));
+    add(&r, ag_sum_over(ag_cast(ag_scale(x, 10), AG_I64), AG_AXES(1), false));
+    add(&r, ag_less(x, ag_mean_over(ag_mul(x, y), AG_AXES(1), true)));
+    if (q % 2 == 0)
+        add(&r, ag_mul(ag_reshape(ag_sub(x, ag_max_over(ag_abs(x), AG_AXES(1), true)), AG_SHAPE(p, n, q / 2, 2)),
+                       ag_uniform(t, dtype, AG_SHAPE(p, n, 1, 2), -1, 1)));
+    ag_grad(ag_sum(ag_mul(soft, x)), 1, &x, &dx);
+    add(&r, dx);
+    ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
+    return r;
+}
+
+START_TEST(middle) {
+    static const int64_t folded[] = {2, AG__ROWS_A_GROUP - 1, AG__ROWS_A_GROUP, AG__ROWS_A_GROUP + 1, 5 * AG__ROWS_A_GROUP + 1};
+    static const int64_t across[] = {2, AG__FEWEST_COLUMNS - 1, AG__FEWEST_COLUMNS, AG__SHORT_RUN / 2, AG__SHORT_RUN - 1,
+                                     AG__SHORT_RUN, AG__SHORT_RUN + 1, 3 * AG__SHORT_RUN + 2};
+    const int64_t n = folded[_i % 5];
+    const ag_dtype dtype = _i < 5 ? AG_F32 : AG_F64;
+    for (size_t k = 0; k < sizeof across / sizeof *across; k++) {
+        compare_of(of_middle, dtype, (int64_t[]){2, n, across[k]});
+        compare_of(of_middle, dtype, (int64_t[]){(int64_t)by_length(5, 9, 33), n, across[k]});
+    }
+    const int64_t most = AG__SLAB / n / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
+    for (int64_t by = -1; by <= 1 && n > 2; by++) compare_of(of_middle, dtype, (int64_t[]){2, n, most + by});
+    if (n > AG__ROWS_A_GROUP) compare_of(of_middle, dtype, (int64_t[]){2, n, 2 * most + 1});
+    if (_i % 5 == 0)
+        for (int64_t by = 0; by <= 1; by++)
+            compare_of(of_middle, dtype, (int64_t[]){2, AG__MOST_ROW + by, AG__FEWEST_COLUMNS + 1});
 }
 END_TEST
 
@@ -689,6 +742,7 @@ int main(void) {
     TCase *all = plain_group(suite, "limits");
     tcase_add_loop_test(all, alone, 0, LIMITS);
     if (!long_run()) tcase_add_loop_test(all, in_pairs, 0, LIMITS);
+    tcase_add_loop_test(all, middle, 0, 10);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));
