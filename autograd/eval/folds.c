@@ -121,7 +121,7 @@ typedef struct long_fold {
     const char *x; /* the first element of its one output */
 } long_fold;
 
-static void fold_blocks(void *f_, int i, int n) {
+static AG__RARE void fold_blocks(void *f_, int i, int n) {
     const long_fold *f = f_;
     const int64_t blocks = blocks_of(f->r->count, AG__STRIP), end = ag__share_start(blocks, i + 1, n);
     for (int64_t b = ag__share_start(blocks, i, n); b < end; b++)
@@ -129,7 +129,7 @@ static void fold_blocks(void *f_, int i, int n) {
 }
 
 /* One output from many elements: the threads share its blocks. */
-static void fold_long(const reduction *r, int threads) {
+static AG__RARE void fold_long(const reduction *r, int threads) {
     int64_t blocks = blocks_of(r->count, AG__STRIP), last;
     for (int64_t output = 0; output < r->outputs; output++) {
         long_fold f = {r, r->x + ag__walk_offset(&r->kept, output, &last) * (int64_t)r->bytes};
@@ -151,7 +151,7 @@ static int64_t alternating(const reduction *r) {
     return n <= MOST_ALTERNATE && r->reduced.stride[0] == n ? n : 1;
 }
 
-static void fold_alternating(const reduction *r, int64_t output, int64_t n, char *partial) {
+static AG__RARE void fold_alternating(const reduction *r, int64_t output, int64_t n, char *partial) {
     _Alignas(64) char strip[MOST_ALTERNATE * AG__STRIP * AG__MOST_BYTES];
     const int64_t bytes = (int64_t)r->bytes, blocks = blocks_of(r->count, AG__STRIP);
     int64_t last;
@@ -207,7 +207,7 @@ static bool is_nearer(const reduction *r) {
 }
 
 /* n outputs from this one on, each with its elements one after the other, of which a strip is packed at a time. */
-static void fold_turned(const reduction *r, int64_t output, int64_t n) {
+static AG__RARE void fold_turned(const reduction *r, int64_t output, int64_t n) {
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
     const int64_t bytes = (int64_t)r->bytes, most = AG__STRIP / r->count;
     ag__walk all = r->kept;
@@ -228,7 +228,7 @@ static const char *row_of(const reduction *r, const char *first, int64_t row) {
     return first + (w->rank == 1 ? row * w->stride[0] : ag__walk_offset(w, row, &last)) * (int64_t)r->bytes;
 }
 
-static void fold_packed(const reduction *r, const columns *c, int64_t strip) {
+static AG__RARE void fold_packed(const reduction *r, const columns *c, int64_t strip) {
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
     int64_t n, output = strip_start(c, strip, &n);
     char *y = r->y + output * (int64_t)r->bytes;
@@ -293,11 +293,11 @@ static bool by_columns(const reduction *r) {
     return d->stride[d->rank - 1] != 1 && k->stride[k->rank - 1] == 1 && k->extent[k->rank - 1] >= AG__FEWEST_COLUMNS;
 }
 
-static void fill_identity(const reduction *r) {
+static AG__RARE void fill_identity(const reduction *r) {
     for (int64_t i = 0; i < r->outputs; i++) ag__put_element(r->dtype, r->y, i, r->op->identity);
 }
 
-static void copy_share(void *r_, int i, int n) {
+static AG__RARE void copy_share(void *r_, int i, int n) {
     const reduction *r = r_;
     const int64_t start = ag__share_start(r->outputs, i, n), end = ag__share_start(r->outputs, i + 1, n);
     ag__pack_walk(r->y + start * (int64_t)r->bytes, r->x, &r->kept, start, end - start, r->bytes);
@@ -322,7 +322,7 @@ static size_t fold(reduction *r, ag_tape *tape) {
     return 0;
 }
 
-void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t across, char *y, const char *x) {
+AG__RARE void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t across, char *y, const char *x) {
     _Alignas(64) char partial[AG__STRIP * AG__MOST_BYTES];
     const int64_t groups = blocks_of(n, AG__ROWS_A_GROUP), bytes = (int64_t)ag__bytes(t);
     reduction r = {.op = t->op->reduction, .dtype = (ag_dtype)t->dtype, .bytes = (size_t)bytes, .partial = partial};
@@ -339,7 +339,7 @@ void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t a
 }
 
 /* Into memory of its own, from which the results are put in their order. */
-static size_t fold_moved(reduction *r, ag_tape *tape) {
+static AG__RARE size_t fold_moved(reduction *r, ag_tape *tape) {
     const size_t bytes = ag__times((uint64_t)r->outputs, r->bytes);
     ag__buffer *memory = ag__buffer_new(tape, bytes);
     if (!memory) return bytes;

@@ -130,7 +130,7 @@ static void pack_strip(const ag_tensor *t, char *y, int64_t start, int64_t n) {
 }
 
 /* A strip of interleaved rows, column by column. */
-static void pack_columns(const ag__region *g, const ag_tensor *t, const strip *at, char *y) {
+static AG__RARE void pack_columns(const ag__region *g, const ag_tensor *t, const strip *at, char *y) {
     const int64_t across = ag__lesser(g->inner, at->rows), group = at->row / g->inner, first = at->row % g->inner;
     const size_t bytes = ag__bytes(t);
     int64_t s[3];
@@ -140,12 +140,11 @@ static void pack_columns(const ag__region *g, const ag_tensor *t, const strip *a
         ag__pack_walk(y, x + (group * s[0] + first * s[2]) * (int64_t)bytes, &w, 0, at->n, bytes);
         return;
     }
-    for (int64_t j = 0; j < at->columns; j++)
-        for (int64_t i = 0; i < at->rows; i += across, y += across * (int64_t)bytes)
-            pack_strip(t, y, at->start + i * g->columns + j * g->inner, across);
+    for (int64_t k = 0; k < at->n; k += across)
+        pack_strip(t, y + (size_t)k * bytes, at->start + k % at->rows * g->columns + k / at->rows * g->inner, across);
 }
 
-static void put_columns(const ag__region *g, const strip *at, int64_t bytes, char *y, const char *x) {
+static AG__RARE void put_columns(const ag__region *g, const strip *at, int64_t bytes, char *y, const char *x) {
     const int64_t across = ag__lesser(g->inner, at->rows);
     for (int64_t i = 0; i < at->rows; i += across)
         ag__copy_rows(y + i * g->columns * bytes, g->inner * bytes, x + i * bytes, at->rows * bytes, at->columns,
@@ -175,18 +174,23 @@ static void run_fetch(const ag__region *g, const ag_tensor *t, const ag__instruc
     }
 }
 
-/* `steps` further on, from a column of interleaved rows to the next. */
-static char *moved(char *const *address, const ag__running *r, uint32_t i, int64_t steps) {
-    const uintptr_t *step = (const uintptr_t *)(const void *)(address + r->region->cells);
-    return steps ? (char *)((uintptr_t)address[i] + step[i] * (uintptr_t)steps) : address[i];
+static uintptr_t *steps_of(const ag__running *r, char *const *address) {
+    return (uintptr_t *)(uintptr_t)(address + r->region->cells);
 }
 
-static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address, int64_t steps) {
+/* In column j of interleaved rows; else j is 0. */
+static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address, int64_t j) {
     const ag_tensor *t = r->table[q->node];
     const uint32_t *in = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
     const void *x[AG__MOST_INPUTS];
-    for (int i = 0; i < q->inputs; i++) x[i] = moved(address, r, in[i] - first, steps);
-    ag__map(t, n, moved(address, r, q->y - first, steps), x);
+    for (int i = 0; i < q->inputs; i++) x[i] = address[in[i] - first];
+    char *y = address[q->y - first];
+    if (j > 0) {
+        const uintptr_t *step = steps_of(r, address);
+        for (int i = 0; i < q->inputs; i++) x[i] = (const char *)x[i] + step[in[i] - first] * (uintptr_t)j;
+        y += step[q->y - first] * (uintptr_t)j;
+    }
+    ag__map(t, n, y, x);
 }
 
 static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
@@ -194,16 +198,19 @@ static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, 
 }
 
 /* An operation over the elements of interleaved rows, column by column; what has one element a row stays. */
-static void run_columns(const ag__running *r, const ag__instruction *q, const strip *at, char **address) {
+static AG__RARE void run_columns(const ag__running *r, const ag__instruction *q, const strip *at, char **address) {
     const uint32_t *operand = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
     const uint32_t cells = q->does == AG__RUN ? q->inputs + q->outputs : 0;
+    const uintptr_t *step = steps_of(r, address);
     for (int64_t j = 0; j < at->columns; j++) {
         if (q->does == AG__MAP) run_map(r, q, at->rows, address, j);
         else run_code(r, q, at->rows, address);
-        for (uint32_t i = 0; i < cells; i++) address[operand[i] - first] = moved(address, r, operand[i] - first, 1);
+        for (uint32_t i = 0; i < cells; i++) {
+            const uint32_t k = operand[i] - first;
+            const uintptr_t back = j + 1 == at->columns ? step[k] * (uintptr_t)at->columns : 0;
+            address[k] = (char *)((uintptr_t)address[k] + step[k] - back);
+        }
     }
-    for (uint32_t i = 0; i < cells; i++)
-        address[operand[i] - first] = moved(address, r, operand[i] - first, -at->columns);
 }
 
 static void run_instruction(const ag__running *r, const ag__instruction *q, const strip *at, char **address) {
@@ -243,8 +250,8 @@ static void aim(const ag__running *r, const strip *at, char *scratch, char **add
 }
 
 /* The steps of run_columns. */
-static void find_steps(const ag__running *r, const strip *at, char **address) {
-    uintptr_t *step = (uintptr_t *)(void *)(address + r->region->cells);
+static AG__RARE void find_steps(const ag__running *r, const strip *at, char **address) {
+    uintptr_t *step = steps_of(r, address);
     for (uint32_t i = 0; i < r->region->cells; i++)
         step[i] = (uintptr_t)across_of(r, &r->cell[i], at) * r->cell[i].bytes;
 }
@@ -312,18 +319,15 @@ static void run_strip(const ag__running *r, const strip *at, char *scratch, char
 
 /* ---- All strips ---- */
 
-/* The strips into which each group of interleaved rows is cut. */
-static int64_t pieces_of(const ag__region *g) { return (g->inner + g->tile - 1) / g->tile; }
-
 /* The rows of a unit; 0: it is a strip without rows. */
 static int64_t rows_a_unit(const ag__region *g) {
     if (g->form == AG__FLAT) return 0;
+    if (g->tile < g->inner) return g->inner;
     return g->down && g->tile < AG__ROWS_A_GROUP ? AG__ROWS_A_GROUP : g->tile;
 }
 
 int64_t ag__region_units(const ag__region *g) {
     int64_t rows = rows_a_unit(g);
-    if (g->tile < g->inner) return g->rows / g->inner * pieces_of(g);
     return rows ? (g->rows + rows - 1) / rows : (g->size + AG__STRIP - 1) / AG__STRIP;
 }
 
@@ -373,36 +377,22 @@ static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scr
         run_single_rows(r, first, end, scratch, address);
         return;
     }
-    for (int64_t row = first; row < end; row += g->tile) {
+    for (int64_t row = first, rows; row < end; row += rows) {
+        const int64_t within = row % g->inner;
+        rows = ag__lesser(g->tile, g->tile < g->inner ? g->inner - within : end - row);
         for (int64_t column = 0; column < g->columns; column += width) {
-            strip at = {.row = row, .rows = ag__lesser(g->tile, end - row), .column = column};
+            strip at = {.row = row, .rows = rows, .column = column};
             at.columns = ag__lesser(width, g->columns - column);
-            at.start = row * g->columns + column;
+            at.start = (row - within) * g->columns + within + column;
             at.n = at.rows * at.columns;
             run_strip(r, &at, scratch, address);
         }
     }
 }
 
-static void run_pieces(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
-    const ag__region *g = r->region;
-    const int64_t pieces = pieces_of(g);
-    for (int64_t unit = first; unit < end; unit++) {
-        const int64_t group = unit / pieces * g->inner, across = unit % pieces * g->tile;
-        strip at = {.row = group + across, .columns = g->columns, .start = group * g->columns + across};
-        at.rows = ag__lesser(g->tile, g->inner - across);
-        at.n = at.rows * at.columns;
-        run_strip(r, &at, scratch, address);
-    }
-}
-
 static void run_forwards(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const ag__region *g = r->region;
     int64_t rows = rows_a_unit(g);
-    if (g->tile < g->inner) {
-        run_pieces(r, first, end, scratch, address);
-        return;
-    }
     if (rows) {
         run_rows(r, first * rows, ag__lesser(end * rows, g->rows), scratch, address);
         return;
@@ -415,7 +405,7 @@ static void run_forwards(const ag__running *r, int64_t first, int64_t end, char 
 
 /* The last few units first, each few of them forwards. */
 static void run_backwards(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
-    const int64_t few = r->region->down ? 1 : AG__ROWS_A_GROUP;
+    const int64_t few = r->region->down || r->region->inner > 1 ? 1 : AG__ROWS_A_GROUP;
     for (int64_t from; end > first; end = from) {
         from = end - few < first ? first : end - few;
         run_forwards(r, from, end, scratch, address);

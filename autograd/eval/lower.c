@@ -183,7 +183,7 @@ static void find_rows(ag__lowering *l, uint32_t node) {
 }
 
 /* A strip has some of the rows that are interleaved, or those of several groups if these are few. */
-static void choose_tile(ag__region *r) {
+static AG__RARE void choose_tile(ag__region *r) {
     int64_t across = AG__SLAB / r->columns / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
     if (across < AG__SHORT_RUN) across = AG__SHORT_RUN;
     if (r->inner >= AG__SHORT_RUN) r->tile = ag__lesser(r->inner, across);

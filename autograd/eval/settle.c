@@ -213,7 +213,7 @@ static void settle_region(ag__planner *p, uint32_t s) {
 /* ---- All steps ---- */
 
 /* A region that has but one fold of interleaved rows, which reads memory, gains nothing from it. */
-static void leave_alone(ag__planner *p, uint32_t s) {
+static AG__RARE void leave_alone(ag__planner *p, uint32_t s) {
     uint32_t i = p->own.count == 1 ? p->own.at[0] : AG__NONE;
     if (i == AG__NONE || p->value[i].role != AG__ROLE_ROW || ag__region_of(p, s)->inner == 1) return;
     p->value[i].role = AG__ROLE_NONE;

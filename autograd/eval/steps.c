@@ -20,7 +20,7 @@ uint32_t ag__step_region(ag__planner *p, ag__region region) {
     return ag__step_new(p, AG__STEP_REGION, number);
 }
 
-bool ag__spreads_rows(const ag_tensor *t, const ag__region *r) {
+AG__RARE bool ag__spreads_rows(const ag_tensor *t, const ag__region *r) {
     if (r->rows == 0 || t->layout->size != r->size) return false;
     int64_t stride[3];
     return ag__region_strides(r, t, stride) && stride[1] == 0 && stride[0] == (r->rows > r->inner ? r->inner : 0) &&

@@ -195,7 +195,7 @@ bool ag__two_axes(const ag__layout *l, int64_t extent[2], int64_t stride[2]) {
     return true;
 }
 
-bool ag__three_axes(const ag__layout *l, const int64_t extent[3], int64_t stride[3]) {
+AG__RARE bool ag__three_axes(const ag__layout *l, const int64_t extent[3], int64_t stride[3]) {
     int i = l->rank - 1;
     for (int axis = 2; axis >= 0; axis--) {
         stride[axis] = 0;
