@@ -85,7 +85,7 @@ static results program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
 
 typedef results recorded(ag_tape *t, ag_dtype dtype, const int64_t *size);
 
-static void compare_of(recorded *of, ag_dtype dtype, const int64_t size[3]) {
+static void compare_of(recorded *of, ag_dtype dtype, const int64_t *size) {
     static const struct {
         ag_evaluator evaluator;
         int threads;
@@ -363,7 +363,8 @@ END_TEST
 /* So many elements, of so many values. */
 static void check_distinct(int64_t n, int64_t values) {
     ag_tape *t = ag_tape_new();
-    ag_tensor *inverse, *counts, *x = ag_remainder(shuffled_numbers(t, AG_I64, n), ag_scalar(t, AG_I64, (double)values));
+    ag_tensor *inverse, *counts,
+        *x = ag_remainder(shuffled_numbers(t, AG_I64, n), ag_scalar(t, AG_I64, (double)values));
     ag_tensor *y = ag_unique(x, &inverse, &counts);
     expect_same(y, ag_arange(t, AG_I64, values));
     expect_same(ag_unique(x, NULL, NULL), y);
@@ -493,6 +494,43 @@ START_TEST(strips_of_rows) {
         }
         expect_same(w[0], w[1]);
         for (int i = 0; i < 2; i++) ag_tape_free(t[i]);
+    }
+}
+END_TEST
+
+/* ---- Transposes ---- */
+
+/* Results that read x, which is (n,m), as (m,n): by elements, by rows, twice, beside others and as a copy. */
+static results turned_program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
+    const int64_t m = size[0], n = size[1];
+    results r = {.n = 0};
+    ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(n, m), -1, 1), *y = ag_uniform(t, dtype, AG_SHAPE(m, n), -1, 1);
+    ag_tensor *truth[] = {ag_greater_scalar(x, 0), ag_less(y, ag_scale(y, 2))};
+    ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){x, y}), AG_OK);
+    ck_assert_int_eq(ag_eval_all(2, truth), AG_OK);
+    ag_tensor *turned = ag_transpose(x, 0, 1), *one = ag_add_scalar(turned, 1);
+    add(&r, one);
+    add(&r, ag_mul(ag_mul(turned, turned), y));
+    add(&r, ag_where(ag_logical_and(ag_transpose(truth[0], 0, 1), truth[1]), turned, y));
+    add(&r, ag_softmax(turned, 1));
+    add(&r, ag_sum_over(ag_mul(turned, y), AG_AXES(0), false));
+    add(&r, ag_contiguous(turned));
+    ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
+    return r;
+}
+
+/* Rows, columns and elements from which a transpose is turned by tiles, and the elements that are turned at a time at
+ * most. */
+START_TEST(transposes) {
+    enum { ROWS = AG__ROWS_TURNED, COLUMNS = AG__STRIP / ROWS, AHEAD = AG__MOST_TURNED / ROWS };
+    static const int64_t elements[][2] = {{AG__LIMIT(217, 3), AG__LIMIT(151, 13)},
+                                          {AG__LIMIT(128, 4), AG__LIMIT(256, 10)},
+                                          {AG__LIMIT(99, 6), AG__LIMIT(331, 7)}};
+    for (int by = -1; by <= 1; by++) {
+        compare_of(turned_program, AG_F32, (int64_t[]){ROWS + by, AG__LEAST_COPIED / ROWS * 2});
+        compare_of(turned_program, AG_F64, (int64_t[]){AG__LEAST_COPIED / COLUMNS * 2 + 5, COLUMNS + by});
+        compare_of(turned_program, AG_F32, (int64_t[]){ROWS + 1, AHEAD + by});
+        compare_of(turned_program, by ? AG_F32 : AG_F64, elements[by + 1]);
     }
 }
 END_TEST
@@ -752,6 +790,7 @@ int main(void) {
     tcase_add_test(some, orders);
     tcase_add_test(some, distinct);
     tcase_add_test(some, long_copies);
+    tcase_add_test(some, transposes);
     tcase_add_test(some, spans);
     tcase_add_test(some, slabs);
     tcase_add_test(some, strips_of_rows);

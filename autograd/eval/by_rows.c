@@ -51,11 +51,10 @@ static bool can_compute(const reading *t, uint32_t k, const ag__region *r, uint3
 /* Product v becomes a member of the region's step. */
 static void take(ag__planner *p, uint32_t s, uint32_t v) {
     const uint32_t former = p->value[v].step;
-    AG__APPEND(&p->maker, &p->plan->products, v);
     ag__step_at(p, former)->kind = AG__STEP_NOTHING;
     ag__step_at(p, former)->members = 0;
     p->drafts.at[former].first = AG__NONE;
-    p->value[v].by_rows = true;
+    p->value[v].by_rows = ag__region_of(p, s)->flat = true;
     ag__step_join(p, s, v);
 }
 
@@ -64,13 +63,10 @@ static void read_by_rows(const reading *t, uint32_t k) {
     const uint32_t s = p->plan->order.at[k];
     if (ag__step_at(p, s)->kind != AG__STEP_REGION) return;
     ag__region *r = ag__region_of(p, s);
-    r->product = p->plan->products.count;
     for (uint32_t i = 0; i < r->reads && !p->maker.failed; i++) {
         uint32_t v = p->plan->read.at[r->read + i];
         if (can_compute(t, k, r, v)) take(p, s, v);
     }
-    r->products = p->plan->products.count - r->product;
-    r->flat = r->flat || r->products > 0;
 }
 
 void ag__read_by_rows(ag__planner *p) {

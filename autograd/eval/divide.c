@@ -336,15 +336,9 @@ static void end_wait(ag__planner *p, uint32_t x) {
     if (p->value[root].waits && !p->maker.failed) place_reduction(p, root);
 }
 
-/* Whether t is a copy of a large transposed tensor. By itself it goes by tiles of some rows, and a strip has not so
- * many. */
+/* Whether t is a copy of a large transpose, which is made by itself. */
 static bool is_turned_copy(const ag_tensor *t) {
-    enum { ROWS = 16 };
-    if (!(t->op->flags & AG_OP_COPIES) || t->layout->size < AG__LEAST_COPIED) return false;
-    const ag__layout *l = t->input[0]->layout;
-    const ag__walk w = ag__walk_over(l->rank, l->extent, ag__strides(l));
-    const int last = w.rank - 1;
-    return last > 0 && w.stride[last - 1] == 1 && w.extent[last - 1] >= ROWS && w.extent[last] > AG__STRIP / ROWS;
+    return t->op->flags & AG_OP_COPIES && ag__turned_columns(t->input[0]->layout) > 0;
 }
 
 static void place(ag__planner *p, uint32_t i) {

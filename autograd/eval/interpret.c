@@ -326,6 +326,11 @@ static int64_t rows_a_unit(const ag__region *g) {
     return g->down && g->tile < AG__ROWS_A_GROUP ? AG__ROWS_A_GROUP : g->tile;
 }
 
+int64_t ag__unit_elements(const ag__region *g) {
+    int64_t rows = rows_a_unit(g);
+    return rows ? rows * g->columns : AG__STRIP;
+}
+
 int64_t ag__region_units(const ag__region *g) {
     int64_t rows = rows_a_unit(g);
     return rows ? (g->rows + rows - 1) / rows : (g->size + AG__STRIP - 1) / AG__STRIP;

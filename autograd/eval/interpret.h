@@ -19,6 +19,9 @@ typedef struct ag__running {
 /* The unit of the division over threads is a strip; a group of rows where columns are folded. */
 int64_t ag__region_units(const ag__region *g);
 
+/* Elements of a unit; the last one may have fewer. */
+int64_t ag__unit_elements(const ag__region *g);
+
 /* Units first … end−1. scratch: g->temps units of memory; address: of each cell. */
 void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address);
 

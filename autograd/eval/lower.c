@@ -4,6 +4,7 @@
  * it. Instructions are sorted into phases: the result of a fold of rows is available in the next phase, so that the
  * elementwise operations of a phase are adjacent and can become one loop of machine code. */
 #include "autograd/eval/lowering.h"
+#include "autograd/eval/pack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,15 @@ static uint32_t read_rows(ag__lowering *l, uint32_t i) {
     return shows(t, &rows, &columns) == SHOWS_ONE ? filled(l, i, AG__FILL_ROWS) : packed(l, i, AG__PACK_ROWS);
 }
 
+/* Whether leader i is a product or a large transpose of which rows are made as they are read. There must be memory for
+ * as many rows of a transpose as a tile has. */
+static bool reads_by_rows(const ag__lowering *l, uint32_t i, showing how) {
+    if (how != SHOWS_STRIDED) return value_at(l, i)->by_rows;
+    const int64_t ahead = AG__ROWS_TURNED * ag__turned_columns(tensor_at(l, i)->layout);
+    if (ahead > l->r->ahead && ahead <= AG__MOST_TURNED) l->r->ahead = ahead;
+    return ahead > 0 && ahead <= l->r->ahead;
+}
+
 static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     const ag_tensor *t = tensor_at(l, i);
     const ag__region *r = l->r;
@@ -84,6 +94,7 @@ static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     showing how = shows(t, &rows, &columns);
     bool fits = r->rows == rows && r->columns == columns && r->inner == 1;
     if (r->inner > 1 && ag__spreads_rows(t, r)) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
+    if (r->inner == 1 && reads_by_rows(l, i, how)) AG__APPEND(&l->p->maker, &l->plan->products, i), how = SHOWS_ELEMENTS;
     if (how == SHOWS_ELEMENTS && !r->packed) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ELEMENT, false));
     if (how == SHOWS_ONE) return filled(l, i, AG__FILL);
     if (how == SHOWS_COLUMNS && fits && r->tile > 1) return packed(l, i, AG__REPEAT);
@@ -255,6 +266,8 @@ static void begin(ag__lowering *l, ag__planner *p, uint32_t s) {
     r->cell = l->plan->cells.count;
     r->attribute = l->plan->attributes.count;
     r->output = l->plan->outputs.count;
+    r->product = l->plan->products.count;
+    r->ahead = AG__ROWS_STRIPS * AG__STRIP;
     r->work = r->size * r->computes;
 }
 
@@ -266,6 +279,7 @@ static uint32_t append_all(ag__lowering *l, const ag__instruction *from, uint32_
 
 static void end(ag__lowering *l) {
     ag__region *r = l->r;
+    r->products = l->plan->products.count - r->product;
     if (r->down) r->work /= AG__DOWN_LESS;
     r->cells = l->plan->cells.count - r->cell;
     r->attributes = l->plan->attributes.count - r->attribute;

@@ -7,6 +7,20 @@
 
 #include <string.h>
 
+ag__walk ag__walk_over(int rank, const int64_t *extent, const int64_t *stride) {
+    ag__walk w = {0};
+    for (int i = 0; i < rank; i++) ag__walk_add(&w, extent[i], stride[i]);
+    return w;
+}
+
+int64_t ag__turned_columns(const ag__layout *l) {
+    if (l->size < AG__LEAST_COPIED) return 0;
+    const ag__walk w = ag__walk_over(l->rank, l->extent, ag__strides(l));
+    const int last = w.rank - 1;
+    if (last < 1 || w.stride[last - 1] != 1 || w.extent[last - 1] < AG__ROWS_TURNED) return 0;
+    return w.extent[last] > AG__STRIP / AG__ROWS_TURNED ? w.extent[last] : 0;
+}
+
 /* Runs of `width` bytes; short ones in two pieces, which may overlap, without the call and the decisions of memcpy. */
 void ag__copy_rows(char *y, int64_t y_across, const char *x, int64_t x_across, int64_t rows, int64_t width) {
     if (width > 32 && width <= 64)

@@ -3,6 +3,7 @@
 #define AG_PACK_H
 
 #include "autograd/eval/eval.h"
+#include "autograd/tape/limits.h"
 
 /* A layout with adjacent axes joined where the outer stride is the whole of the inner. */
 typedef struct ag__walk {
@@ -21,11 +22,7 @@ static inline void ag__walk_add(ag__walk *w, int64_t extent, int64_t stride) {
     w->stride[w->rank++] = stride;
 }
 
-static inline ag__walk ag__walk_over(int rank, const int64_t *extent, const int64_t *stride) {
-    ag__walk w = {0};
-    for (int i = 0; i < rank; i++) ag__walk_add(&w, extent[i], stride[i]);
-    return w;
-}
+ag__walk ag__walk_over(int rank, const int64_t *extent, const int64_t *stride);
 
 /* The offset of row-major element `at`; *last is set to its index along the last axis. */
 static inline int64_t ag__walk_offset(const ag__walk *w, int64_t at, int64_t *last) {
@@ -51,5 +48,9 @@ void ag__copy_rows(char *y, int64_t y_across, const char *x, int64_t x_across, i
 
 /* Pack row-major elements start… of a strided array: the rest of a row, whole rows, the beginning of one. */
 void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int64_t count, size_t bytes);
+
+/* The columns of a large transpose: elements that are below each other are adjacent. It is read by tiles of some rows,
+ * and a strip has not so many. 0: it is none. */
+int64_t ag__turned_columns(const ag__layout *l);
 
 #endif

@@ -91,7 +91,8 @@ typedef struct ag__region {
     uint32_t temps;                 /* scratch memory in units of AG__UNIT bytes */
     uint32_t compute, computes;     /* indices of the operations, including those that are rematerialised */
     uint32_t read, reads;           /* indices of tensors in memory before; one may be there several times */
-    uint32_t product, products;     /* indices of products among them that are computed here, some rows at a time */
+    uint32_t product, products;     /* indices of products among them that are computed here, some rows at a time, */
+    int64_t ahead;                  /* and of transposes that are turned so: the rows of so many elements, about */
     uint8_t form;
     bool down;        /* there is a fold down columns: a group of rows stays together */
     bool all;         /* there is a fold of everything */

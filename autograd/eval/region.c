@@ -1,9 +1,11 @@
 /* region -- running regions: their buffers, memory, and shares for threads
  *
  * Besides the buffers of its outputs a run takes one more, with the addresses of cells, the partial folds, and for
- * each share its scratch memory, the addresses in its present strip, and the rows of products that it computes. */
+ * each share its scratch memory, the addresses in its present strip, and the rows of products that it computes, or of
+ * transposes that it turns. */
 #include "autograd/eval/region.h"
 #include "autograd/eval/interpret.h"
+#include "autograd/eval/pack.h"
 
 #include <string.h>
 
@@ -82,16 +84,24 @@ static uint32_t product_at(const ag__execution *e, const ag__region *g, uint32_t
     return AG__FROM(&e->plan->products, g->product)[j];
 }
 
-/* Rows of a product that have the elements of as many strips as are run at a time: two at least, and parts of two more
- * at the ends. */
-static int64_t most_rows(const ag_tensor *product) {
-    enum { ELEMENTS = AG__ROWS_STRIPS * AG__STRIP };
-    return ag__lesser(product->layout->extent[0], (ELEMENTS - 1) / product->layout->extent[1] + 3);
+/* Units that are run at a time. */
+static int64_t units_at_once(const ag__region *g) { return (g->ahead - 1) / ag__unit_elements(g) + 1; }
+
+static int64_t columns_of(const ag_tensor *t) {
+    return t->layout->contiguous ? t->layout->extent[1] : ag__turned_columns(t->layout);
 }
 
-static size_t rows_bytes(const ag_tensor *product) {
-    return rounded(
-        ag__times(ag__times((uint64_t)most_rows(product), (size_t)product->layout->extent[1]), ag__bytes(product)));
+/* Rows of a product, or of a transpose, that have the elements of as many units as are run at a time: two at least, and
+ * parts of two more at the ends. */
+static int64_t most_rows(const ag__region *g, const ag_tensor *t) {
+    const int64_t columns = columns_of(t);
+    return ag__lesser(t->layout->size / columns, (units_at_once(g) * ag__unit_elements(g) - 1) / columns + 3);
+}
+
+/* Memory for these; none, if t is in memory as the region reads it. */
+static size_t rows_bytes(const ag__region *g, const ag_tensor *t) {
+    if (t->buffer && t->layout->contiguous) return 0;
+    return rounded(ag__times(ag__times((uint64_t)most_rows(g, t), (size_t)columns_of(t)), ag__bytes(t)));
 }
 
 /* Bytes with which one of a region's products is computed at a time. */
@@ -99,7 +109,7 @@ static size_t products_memory(const ag__execution *e, const ag__region *g) {
     size_t most = 0;
     for (uint32_t j = 0; j < g->products; j++) {
         const ag_tensor *t = e->c->table[product_at(e, g, j)];
-        const size_t bytes = t->buffer ? 0 : rounded(ag__rows_memory(t, most_rows(t)));
+        const size_t bytes = t->buffer ? 0 : rounded(ag__rows_memory(t, most_rows(g, t)));
         if (bytes > most) most = bytes;
     }
     return most;
@@ -115,10 +125,7 @@ static size_t share_bytes(const ag__execution *e, const ag__region *g) {
     size_t bytes = own_bytes(g);
     if (!g->products) return bytes;
     bytes = ag__plus(bytes + rounded((size_t)g->cells * sizeof(char *)), products_memory(e, g));
-    for (uint32_t j = 0; j < g->products; j++) {
-        const ag_tensor *t = e->c->table[product_at(e, g, j)];
-        if (!t->buffer) bytes = ag__plus(bytes, rows_bytes(t));
-    }
+    for (uint32_t j = 0; j < g->products; j++) bytes = ag__plus(bytes, rows_bytes(g, e->c->table[product_at(e, g, j)]));
     return bytes;
 }
 
@@ -149,8 +156,8 @@ static int shares_of(const ag__execution *e, const ag__region *g) {
     enum { MULTIPLICATIONS = 32 }; /* a step */
     int64_t work = g->work;
     for (uint32_t j = 0; j < g->products; j++) {
-        const ag_tensor *a = e->c->table[product_at(e, g, j)]->input[0];
-        work += g->size / MULTIPLICATIONS * a->layout->extent[1];
+        const ag_tensor *t = e->c->table[product_at(e, g, j)];
+        if (t->layout->contiguous) work += g->size / MULTIPLICATIONS * t->input[0]->layout->extent[1];
     }
     return ag__worthwhile_on(e->c->tape, work);
 }
@@ -221,14 +228,20 @@ static bool bind(bound *b, const ag__execution *e, const ag__region *g) {
     return true;
 }
 
-/* Compute the rows of product t that have elements from … end−1, and let the cells of that index show them. */
+/* Compute the rows of product t, or turn those of transpose t, that have elements from … end−1, and let the cells of
+ * that index show them. */
 static void provide_rows(const ag__running *r, uint32_t index, char *rows, void *memory, int64_t from, int64_t end) {
     const ag_tensor *t = r->table[index];
-    const int64_t all = t->layout->extent[0], columns = t->layout->extent[1];
+    const int64_t columns = columns_of(t), all = t->layout->size / columns;
     int64_t first = from / columns, count = (end - 1) / columns + 1 - first;
     if (count == 1 && first > 0) first--;
     if (count == 1) count = ag__lesser(2, all);
-    ag__compute_rows(t, most_rows(t), first, count, rows, memory);
+    if (t->buffer) {
+        const ag_array x = ag__array_of(t);
+        ag__pack(rows, &x, first * columns, count * columns);
+    } else {
+        ag__compute_rows(t, most_rows(r->region, t), first, count, rows, memory);
+    }
     for (uint32_t i = 0; i < r->region->cells; i++)
         if (r->cell[i].where == AG__AT_ELEMENT && r->cell[i].index == index)
             r->base[i] = (char *)((uintptr_t)rows - (uintptr_t)(first * columns) * ag__bytes(t));
@@ -241,14 +254,15 @@ static void run_by_rows(const bound *b, int64_t first, int64_t end, char *scratc
     ag__running own = b->r;
     own.base = memcpy(memory, b->r.base, g->cells * sizeof *own.base);
     memory += rounded(g->cells * sizeof *own.base);
-    for (int64_t unit = first; unit < end; unit += AG__ROWS_STRIPS) {
-        const int64_t last = ag__lesser(unit + AG__ROWS_STRIPS, end);
+    const int64_t each = ag__unit_elements(g), some = units_at_once(g);
+    for (int64_t unit = first; unit < end; unit += some) {
+        const int64_t last = ag__lesser(unit + some, end);
         char *rows = memory + products_memory(b->e, g);
         for (uint32_t j = 0; j < g->products; j++) {
             const uint32_t index = product_at(b->e, g, j);
-            if (b->r.table[index]->buffer) continue;
-            provide_rows(&own, index, rows, memory, unit * AG__STRIP, ag__lesser(last * AG__STRIP, g->size));
-            rows += rows_bytes(b->r.table[index]);
+            const size_t bytes = rows_bytes(g, b->r.table[index]);
+            if (bytes) provide_rows(&own, index, rows, memory, unit * each, ag__lesser(last * each, g->size));
+            rows += bytes;
         }
         ag__run_units(&own, unit, last, scratch, address);
     }

@@ -6,6 +6,7 @@
  *   - every instruction reads and writes cells of the expected form and operand;
  *   - scratch memory is written before it is read, and not overwritten in between.
  * A program that fails must not run: it is an error on the tape. */
+#include "autograd/eval/pack.h"
 #include "autograd/eval/planning.h"
 
 #include <string.h>
@@ -82,7 +83,8 @@ static void check_cell(verifying *v, const ag__cell *s) {
     expect(v, is_stored(v, s->index), "a tensor is read that is not in memory");
     expect(v, s->bytes == ag__bytes(t) && s->dtype == t->dtype, "a value has another dtype than its tensor");
     expect(v, s->where == AG__AT_ONE || reach_of(t) >= most, "a strip is beyond the end of its tensor");
-    expect(v, s->where != AG__AT_ELEMENT || t->layout->contiguous, "strips of a tensor that has gaps");
+    expect(v, s->where != AG__AT_ELEMENT || t->layout->contiguous || ag__turned_columns(t->layout),
+           "strips of a tensor that has gaps");
     expect(v, !by_rows || r->form != AG__FLAT, "rows or columns in a region that has none");
     expect(v, s->where != AG__AT_COLUMN || r->tile == 1, "columns in a strip of several rows");
 }

@@ -31,6 +31,8 @@ enum {
     AG__SHORT_RUN = AG__LIMIT(64, 6),          /* contiguous elements below which inputs are packed */
     AG__LEAST_COPIED = AG__LIMIT(1 << 15, 40), /* elements of a copy's share, at least */
     AG__ROWS_COPIED = AG__LIMIT(64, 3),        /* and rows */
+    AG__ROWS_TURNED = AG__LIMIT(16, 3),        /* rows of a transpose from which it is turned by tiles, */
+    AG__MOST_TURNED = AG__LIMIT(1 << 20, 120), /* and the most elements of these, where a region reads it */
     AG__JOINED = AG__LIMIT(4096, 24),          /* elements of a concatenation that are copied at a time */
     AG__FEW_COPIED = AG__LIMIT(4, 2),          /* elements of a row up to which rows are copied by columns */
     AG__PART_ROWS = AG__LIMIT(1024, 20), /* rows and columns of a product whose long sums are computed at a time, */
