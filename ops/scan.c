@@ -337,7 +337,7 @@ static scan scan_of(const ag_call *call, const ag_reduction *op) {
     s.multiplies = op->join == &ag__op_mul && s.wide == AG_F64;
     s.backwards = a->backwards, s.exclusive = a->exclusive;
     s.n = x->shape[a->axis];
-    for (int i = 0; i < x->rank; i++) *(i < a->axis ? &s.outer : &s.inner) *= i == a->axis ? 1 : x->shape[i];
+    for (int i = 0; i < x->rank; i++) *(i < a->axis && s.n > 1 ? &s.outer : &s.inner) *= i == a->axis ? 1 : x->shape[i];
     s.numbers = s.wide == AG_F64 && (op->join == &ag__op_add || op->join == &ag__op_mul);
     s.past = s.numbers && ag__goes_past(2 * x->size * s.bytes);
     return s;

@@ -245,6 +245,22 @@ START_TEST(gradients_of_scans_are_plain_loops) {
 }
 END_TEST
 
+/* Along an axis of extent 1 a scan is its input, and a gradient its cotangent, however many axes there are. */
+START_TEST(scans_of_single_elements) {
+    static const int64_t extents[][2] = {{3000, 1}, {1, 3000}, {70, 9}, {3, 1100}};
+    for (int k = 0; k < 4; k++)
+        for (int s = 0; s < SCANS; s++)
+            for (int d = AG_F32; d <= AG_F64; d++) {
+                const ag_shape shape = AG_SHAPE(extents[k][0], 1, extents[k][1]);
+                ag_tensor *x = ag_parameter_from(scattered(tape, (ag_dtype)d, shape, 1)), *dx;
+                ag_tensor *y = scans[s](x, 1), *g = scattered(tape, (ag_dtype)d, shape, 2);
+                ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &x, &dx, 0), AG_OK);
+                expect_same(y, x);
+                expect_same(dx, g);
+            }
+}
+END_TEST
+
 /* ln Σ e^x in long double, relative to the largest. */
 static long double log_sum(const double *x, int64_t n, int64_t by) {
     long double m = -INFINITY, sum = 0;
@@ -1336,6 +1352,7 @@ int main(void) {
     tcase_add_test(t, cumulative_sums_of_no_negative_numbers_do_not_fall);
     tcase_add_test(t, cumulative_sums_do_not_overflow_in_between);
     tcase_add_loop_test(t, gradients_of_scans_are_plain_loops, 0, 8);
+    tcase_add_test(t, scans_of_single_elements);
     tcase_add_loop_test(t, logarithms_of_cumulative_sums_are_exact, 0, 3);
     tcase_add_test(t, gradients_of_logarithms_of_sums_are_finite_differences);
     t = tape_group(suite, "products");

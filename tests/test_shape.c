@@ -966,6 +966,19 @@ START_TEST(threads_do_not_change_bits) {
 }
 END_TEST
 
+/* Around no elements there is the value alone, in rows of one element too; the gradient of no elements is 0. */
+START_TEST(padding_of_nothing) {
+    ag_tensor *x = ag_parameter_from(ag_full(tape, AG_F32, AG_SHAPE(300, 1), 2)), *dx;
+    ag_tensor *none = ag_slice(x, 1, 0, 0, 1), *down = ag_slice(x, 0, 300, 300, 1), *g = ag_zeros_like(none);
+    expect_same(ag_pad(none, AG_AXES(1), AG_SHAPE(2), AG_SHAPE(1)), ag_zeros(tape, AG_F32, AG_SHAPE(300, 3)));
+    expect_same(ag_pad_with(down, AG_AXES(0), AG_SHAPE(2), AG_SHAPE(5), AG_PAD_CONSTANT, 1.5),
+                ag_full(tape, AG_F32, AG_SHAPE(7, 1), 1.5));
+    ck_assert_int_eq(ag_vjp(1, &none, &g, 1, &x, &dx, 0), AG_OK);
+    expect_same(dx, ag_zeros_like(x));
+    expect_ok(tape);
+}
+END_TEST
+
 /* Results that are written past the caches, row by row, put together first, and in whole blocks. */
 START_TEST(large_results_are_whole) {
     const int64_t m = small_run() ? 40 : 2100, n = 1051;
@@ -1133,6 +1146,7 @@ int main(void) {
     tcase_add_test(rest, extents_that_are_joined_do_not_overflow);
     tcase_add_test(rest, gradients_of_broadcasts_are_one_sum);
     tcase_add_test(rest, threads_do_not_change_bits);
+    tcase_add_test(rest, padding_of_nothing);
     tcase_add_test(rest, large_results_are_whole);
     tcase_add_test(rest, many_additions_are_exact);
     tcase_add_test(rest, shapes_and_axes_from_lists);
