@@ -177,9 +177,16 @@ static results of_middle(ag_tape *t, ag_dtype dtype, const int64_t *size) {
 }
 
 START_TEST(middle) {
-    static const int64_t folded[] = {2, AG__ROWS_A_GROUP - 1, AG__ROWS_A_GROUP, AG__ROWS_A_GROUP + 1, 5 * AG__ROWS_A_GROUP + 1};
-    static const int64_t across[] = {2, AG__FEWEST_COLUMNS - 1, AG__FEWEST_COLUMNS, AG__SHORT_RUN / 2, AG__SHORT_RUN - 1,
-                                     AG__SHORT_RUN, AG__SHORT_RUN + 1, 3 * AG__SHORT_RUN + 2};
+    static const int64_t folded[] = {2, AG__ROWS_A_GROUP - 1, AG__ROWS_A_GROUP, AG__ROWS_A_GROUP + 1,
+                                     5 * AG__ROWS_A_GROUP + 1};
+    static const int64_t across[] = {2,
+                                     AG__FEWEST_COLUMNS - 1,
+                                     AG__FEWEST_COLUMNS,
+                                     AG__SHORT_RUN / 2,
+                                     AG__SHORT_RUN - 1,
+                                     AG__SHORT_RUN,
+                                     AG__SHORT_RUN + 1,
+                                     3 * AG__SHORT_RUN + 2};
     const int64_t n = folded[_i % 5];
     const ag_dtype dtype = _i < 5 ? AG_F32 : AG_F64;
     for (size_t k = 0; k < sizeof across / sizeof *across; k++) {

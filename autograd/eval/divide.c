@@ -167,7 +167,8 @@ static fold fold_of(const ag_tensor *t) {
     if (reduced <= 1 || changes > 2 || (changes == 2 && first)) return f;
     if (changes == 2) {
         f.inner = inner;
-        if (reduced <= AG__MOST_ROW && (reduced < AG__ROWS_A_GROUP || inner >= AG__FEWEST_COLUMNS)) f.role = AG__ROLE_ROW;
+        const bool by_columns = reduced < AG__ROWS_A_GROUP || inner >= AG__FEWEST_COLUMNS; /* as the reference does */
+        if (reduced <= AG__MOST_ROW && by_columns) f.role = AG__ROLE_ROW;
     } else if (kept == 1) f.role = AG__ROLE_ALL;
     else if (first) f.role = kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
     else f.role = reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;

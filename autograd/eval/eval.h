@@ -90,7 +90,7 @@ void ag__pack(void *to, const ag_array *from, int64_t start, int64_t count);
 /* strips.c, folds.c: the reference evaluator's loops */
 void ag__run_elementwise(ag_tensor *t);
 size_t ag__run_reduction(ag_tensor *t); /* 0, or the bytes of partial results for which memory is out */
-/* y[i] = the fold of n elements x[i + j·across] for i < rows, as t is computed if these are interleaved in its input. */
+/* y[i] = the fold of n elements x[i + j·across] for i < rows, in the order of columns. */
 void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t across, char *y, const char *x);
 /* blocks results of n elements each, one after the other, joined pairwise into the first. */
 void ag__join(const ag_reduction *op, int dtype, char *partial, int64_t blocks, int64_t n);

@@ -322,7 +322,8 @@ static size_t fold(reduction *r, ag_tape *tape) {
     return 0;
 }
 
-AG__RARE void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t across, char *y, const char *x) {
+AG__RARE void ag__fold_interleaved(const ag_tensor *t, int64_t rows, int64_t n, int64_t across, char *y,
+                                   const char *x) {
     _Alignas(64) char partial[AG__STRIP * AG__MOST_BYTES];
     const int64_t groups = blocks_of(n, AG__ROWS_A_GROUP), bytes = (int64_t)ag__bytes(t);
     reduction r = {.op = t->op->reduction, .dtype = (ag_dtype)t->dtype, .bytes = (size_t)bytes, .partial = partial};

@@ -67,7 +67,7 @@ static void start_folds(const ag_tensor *t, char *y, int64_t n) {
     fill(y, t->dtype == AG_F32 ? (char *)&single : (char *)&identity, n, (int)ag__bytes(t));
 }
 
-/* The elements from a column of interleaved rows to the next, of a cell that has one for each of the strip's; else 0. */
+/* Elements from a column of interleaved rows to the next, of a cell that has one for each of the strip's; else 0. */
 static int64_t across_of(const ag__running *r, const ag__cell *x, const strip *at) {
     if (x->where == AG__AT_ELEMENT) return r->region->inner;
     return x->where == AG__AT_TEMP && !x->rows && !x->once ? at->rows : 0;

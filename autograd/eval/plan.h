@@ -79,9 +79,9 @@ typedef enum ag__form { AG__FLAT, AG__ROWS, AG__WIDE } ag__form; /* strips: anyw
 
 typedef struct ag__region {
     int64_t size, rows, columns; /* rows 0: any */
-    int64_t inner;               /* so many rows are interleaved: element j of row i is i/inner·inner·columns + j·inner
+    int64_t inner; /* so many rows are interleaved: element j of row i is i/inner·inner·columns + j·inner
                                     + i%inner; 1: none */
-    int64_t tile;                /* rows a strip has (AG__ROWS) */
+    int64_t tile;  /* rows a strip has (AG__ROWS) */
     uint32_t cell, cells;
     uint32_t attribute, attributes; /* indices whose attributes machine code reads */
     uint32_t once, prepares;        /* instructions before the first strip */

@@ -13,11 +13,11 @@
 
 enum {
     /* The order of sums: for both evaluators, the kernels of folds, machine code and matrix products. */
-    AG__STRIP = AG__LIMIT(1024, 16),     /* elements computed, or folded, at a time */
-    AG__ROWS_A_GROUP = AG__LIMIT(32, 4), /* rows that are added in sequence; groups are joined pairwise */
+    AG__STRIP = AG__LIMIT(1024, 16),      /* elements computed, or folded, at a time */
+    AG__ROWS_A_GROUP = AG__LIMIT(32, 4),  /* rows that are added in sequence; groups are joined pairwise */
     AG__COUNTED = AG__LIMIT(1 << 24, 64), /* elements that f32 counts one by one, for it has all numbers up to this */
-    AG__LANES = AG__LIMIT(32, 8),        /* folds side by side in the fold of a strip */
-    AG__CHAIN_F32 = AG__LIMIT(48, 4),    /* multiply-adds of a matrix product in sequence, */
+    AG__LANES = AG__LIMIT(32, 8),         /* folds side by side in the fold of a strip */
+    AG__CHAIN_F32 = AG__LIMIT(48, 4),     /* multiply-adds of a matrix product in sequence, */
     AG__CHAIN_F64 = AG__LIMIT(192, 6),
     AG__SMALL_SUM = AG__LIMIT(96, 12),    /* the same, at most, of products that are computed many at a time */
     AG__BLOCK = AG__LIMIT(384, 12),       /* terms that are added up in chains, at most, */
