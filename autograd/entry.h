@@ -92,7 +92,7 @@ typedef struct ag_domain {
 
 /* ag_op -- the descriptor; fields that do not apply are NULL or 0
  * It must not change or move while a tape exists that it was recorded on, rewound or not: tapes remember operations by
- * the addresses of their descriptors. The library has 220 of them: so numbers are no wider than they need be. */
+ * the addresses of their descriptors. The library has over 200 of them: so numbers are no wider than they need be. */
 struct ag_op {
     const char *name;
     ag_kind kind : 8;

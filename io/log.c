@@ -294,11 +294,6 @@ static bool resume(ag_run_log *log, const char *path, const ag_run_log_options *
 
 /* ---- Opening ---- */
 
-static bool ends_in(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static bool refuse(ag_run_log *log, const char *problem) {
     ag__fail_on(log->tape, "run_log_open", AG_ERR_RANGE, "%s", problem);
     return false;
@@ -307,9 +302,9 @@ static bool refuse(ag_run_log *log, const char *problem) {
 static bool choose(ag_run_log *log, const char *path, const ag_run_log_options *how) {
     ag_run_log_format format = how->format;
     if (format == AG_RUN_LOG_BY_NAME)
-        format = ends_in(path, ".csv")                               ? AG_RUN_LOG_CSV
-                 : ends_in(path, ".jsonl") || ends_in(path, ".json") ? AG_RUN_LOG_JSON_LINES
-                                                                     : AG_RUN_LOG_BY_NAME;
+        format = ag__ends_in(path, ".csv")                                   ? AG_RUN_LOG_CSV
+                 : ag__ends_in(path, ".jsonl") || ag__ends_in(path, ".json") ? AG_RUN_LOG_JSON_LINES
+                                                                             : AG_RUN_LOG_BY_NAME;
     if (format == AG_RUN_LOG_BY_NAME)
         return refuse(log, "a path ends in .jsonl, .json or .csv, or the options name the format");
     if (format != AG_RUN_LOG_CSV && format != AG_RUN_LOG_JSON_LINES) return refuse(log, "the format is invalid");

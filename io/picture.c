@@ -91,9 +91,8 @@ static bool choose(picture *p, const char *path) {
         {".ppm", ag__pnm_write, 3, 3},
         {".pam", ag__pam_write, 1, 4},
     };
-    size_t length = strlen(path);
     for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-        if (length < 4 || strcmp(path + length - 4, formats[i].end) != 0) continue;
+        if (!ag__ends_in(path, formats[i].end)) continue;
         p->write = formats[i].write;
         p->fewest = formats[i].fewest;
         p->mostly = formats[i].most;

@@ -5,18 +5,11 @@
 #include "io/io.h"
 #include "io/names.h"
 
-#include <string.h>
-
-static bool ends_in(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static ag_format format_of(const char *path) {
-    return ends_in(path, ".safetensors") ? AG_FORMAT_SAFETENSORS
-           : ends_in(path, ".npz")       ? AG_FORMAT_NPZ
-           : ends_in(path, ".npy")       ? AG_FORMAT_NPY
-                                         : AG_FORMAT_BY_NAME;
+    return ag__ends_in(path, ".safetensors") ? AG_FORMAT_SAFETENSORS
+           : ag__ends_in(path, ".npz")       ? AG_FORMAT_NPZ
+           : ag__ends_in(path, ".npy")       ? AG_FORMAT_NPY
+                                             : AG_FORMAT_BY_NAME;
 }
 
 static bool refuse(ag_tape *tape, const char *problem) {

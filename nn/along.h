@@ -13,6 +13,9 @@ ag_tensor *ag__max_along(ag_tensor *x, int axis, bool keepdims);
 /* x without this axis, of extent 1. */
 ag_tensor *ag__squeezed(ag_tensor *x, int axis);
 
+/* Part `number` of the columns of a matrix, each part `width` of them. */
+ag_tensor *ag__nth(ag_tensor *x, int number, int64_t width);
+
 ag_tensor *ag__reshape_to(ag_tensor *x, const ag_shape *shape);
 ag_tensor *ag__reshape_like(ag_tensor *x, const ag_tensor *like);
 ag_tensor *ag__broadcast_over(ag_tensor *x, const ag_shape *shape);

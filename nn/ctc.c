@@ -28,7 +28,7 @@ static bool inputs_fit(ctc *c, ag_tensor *steps, ag_tensor *counts, int64_t blan
     if (!ag__loss_begins(l, options)) return false;
     const ag_shape p = ag_shape_of(l->x[0]), s = ag_shape_of(l->x[1]);
     bool fits = p.rank == 3 && s.rank == 2 && p.extent[1] == s.extent[0] && s.extent[1] <= INT64_MAX / 4;
-    for (int i = 2; i < l->n; i++) fits = fits && ag__has_shape(l->x[i], AG_SHAPE(s.extent[0]));
+    for (int i = 2; i < l->n; i++) fits = fits && ag__has_shape(l->x[i], &AG_SHAPE(s.extent[0]));
     if (!fits) return ag__loss_refused(l, AG_ERR_SHAPE, "log_p must be (T,N,C), labels (N,S), steps and counts (N)");
     c->T = p.extent[0], c->N = p.extent[1], c->S = s.extent[1], c->K = 2 * c->S + 1;
     if (blank >= 0 && blank < p.extent[2]) return ag__loss_weights_fit(l, AG_SHAPE(c->N));

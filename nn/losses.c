@@ -42,7 +42,7 @@ static bool fits(labelled *of, int *axis, const ag_loss_options *options) {
     *axis += *axis < 0 ? rank : 0;
     of->classes = ag_extent(l->x[0], *axis);
     const ag_shape shape = ag_shape_of(l->x[0]), samples = ag__without_axis(shape, *axis);
-    if (!ag__has_shape(l->x[1], l->kind->whole ? samples : shape))
+    if (!ag__has_shape(l->x[1], l->kind->whole ? &samples : &shape))
         return ag__loss_refused(l, AG_ERR_SHAPE,
                                 l->kind->whole ? "labels must have the shape of the scores without the axis of classes"
                                                : "probabilities must have the shape of the scores");
@@ -506,7 +506,8 @@ ag_tensor *ag_cosine_similarity(ag_tensor *a, ag_tensor *b, int axis) {
     axis += axis < 0 ? rank : 0;
     ag__loss l = {.kind = &cosine_similarity_kind, .n = 2, .x = {a, b}};
     if (!ag__loss_begins(&l, &unreduced)) return l.nil;
-    if (!ag__has_shape(b, ag_shape_of(a)) || ag_extent(a, axis) == 0)
+    const ag_shape shape = ag_shape_of(a);
+    if (!ag__has_shape(b, &shape) || ag_extent(a, axis) == 0)
         return ag__refuse("cosine_similarity", 2, x, AG_ERR_SHAPE, "vectors of one shape, with elements, are wanted");
     return ag__loss_of(&cosine_similarity_kind, (ag_tensor *[]){classes_last(a, axis), classes_last(b, axis)}, 0, 0,
                        &unreduced);
@@ -516,9 +517,10 @@ static const ag__loss_kind gaussian_nll_kind = {.name = "gaussian_nll", .n = 3, 
 ag_tensor *ag_gaussian_nll_with(ag_tensor *x, ag_tensor *target, ag_tensor *variance, const ag_loss_options *options) {
     ag__loss l = {.kind = &gaussian_nll_kind, .n = 3, .x = {x, target, variance}};
     if (!ag__loss_begins(&l, options)) return l.nil;
-    if (!ag__has_shape(target, ag_shape_of(x)) || !ag__broadcasts_to(variance, ag_shape_of(x)))
+    const ag_shape shape = ag_shape_of(x);
+    if (!ag__has_shape(target, &shape) || !ag__broadcasts_to(variance, shape))
         ag__loss_refused(&l, AG_ERR_SHAPE, "the target must have the shape of x, the variance one broadcast to it");
-    else if (ag__loss_weights_fit(&l, ag_shape_of(x))) return ag__loss_reduced(&l, gaussian_nll(&l), NULL);
+    else if (ag__loss_weights_fit(&l, shape)) return ag__loss_reduced(&l, gaussian_nll(&l), NULL);
     return l.nil;
 }
 

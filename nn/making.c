@@ -12,12 +12,6 @@ ag__making ag__make(const char *call, ag_tape *tape, ag_dtype dtype, const ag_la
     return m;
 }
 
-static bool has_shape(const ag_tensor *x, const ag_shape *shape) {
-    bool same = ag_rank(x) == shape->rank;
-    for (int i = 0; same && i < shape->rank; i++) same = ag_extent(x, i) == shape->extent[i];
-    return same;
-}
-
 /* The value to begin with; an initialiser may be the user's, and wrong. */
 static ag_tensor *first_value(const ag__making *m, const char *part, const ag_shape *shape, ag_initial initial) {
     ag_tensor *x = initial.make(m->tape, m->dtype, *shape, initial.number);
@@ -25,7 +19,7 @@ static ag_tensor *first_value(const ag__making *m, const char *part, const ag_sh
     if (!x || ag_is_nil(x) || ag_tape_of(x) != m->tape)
         return ag__refuse_on(m->tape, m->call, AG_ERR_NIL, "the initialiser of %.40s returned no tensor of this tape",
                              part);
-    if (!has_shape(x, shape))
+    if (!ag__has_shape(x, shape))
         return ag__refuse(m->call, 1, &x, AG_ERR_SHAPE,
                           "the initialiser of %.40s returned another shape than it was asked for", part);
     if (ag_dtype_of(x) != m->dtype)

@@ -16,8 +16,6 @@ static ag_status refused(const char *file, int line, ag_tensor *nil) {
     return ag_eval(nil);
 }
 
-static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
-
 static double number_at(ag_dtype dtype, const void *data, int64_t i) {
     return dtype == AG_F32 ? (double)((const float *)data)[i] : ((const double *)data)[i];
 }
@@ -48,7 +46,7 @@ static ag_tensor *scores_wrong(const char *name, const void *own, ag_tensor *sco
     if (nil) return nil;
     if (ag_rank(scores) != 2 || ag_rank(labels) != 1 || ag_extent(scores, 0) != ag_extent(labels, 0))
         return ag__refuse(name, 2, in, AG_ERR_SHAPE, "scores must be (N,C) and labels (N)");
-    if (!is_real(scores) || ag_dtype_of(labels) != AG_I64)
+    if (!ag__real(scores) || ag_dtype_of(labels) != AG_I64)
         return ag__refuse(name, 2, in, AG_ERR_DTYPE, "scores must be real and labels i64");
     if (ag_eval_all(2, in) != AG_OK) return ag__refuse(name, 2, in, AG_ERR_NIL, "there is nothing to add");
     return labels_wrong(name, "label", labels, ag_extent(scores, 1));
@@ -122,7 +120,7 @@ static ag_tensor *predicted(const char *name, const ag_confusion *c, ag_tensor *
         if (ag_extent(x, 1) != c->classes)
             return ag__refuse(name, 2, in, AG_ERR_SHAPE, "the scores are of %lld classes, and the metric has %lld",
                               (long long)ag_extent(x, 1), (long long)c->classes);
-        if (is_real(x) && ag_dtype_of(labels) == AG_I64) return ag_argmax(x, 1, false);
+        if (ag__real(x) && ag_dtype_of(labels) == AG_I64) return ag_argmax(x, 1, false);
         return ag__refuse(name, 2, in, AG_ERR_DTYPE, "scores must be real and labels i64");
     }
     if (ag_rank(x) != 1 || ag_rank(labels) != 1 || ag_extent(x, 0) != ag_extent(labels, 0))
@@ -241,7 +239,7 @@ static ag_tensor *ranked_wrong(const char *name, const ag_auc *auc, ag_tensor *s
     if (nil) return nil;
     if (ag_rank(scores) != 1 || ag_rank(labels) != 1 || ag_extent(scores, 0) != ag_extent(labels, 0))
         return ag__refuse(name, 2, in, AG_ERR_SHAPE, "scores and labels must be (N)");
-    if (!is_real(scores) || (ag_dtype_of(labels) != AG_I64 && ag_dtype_of(labels) != AG_BOOL))
+    if (!ag__real(scores) || (ag_dtype_of(labels) != AG_I64 && ag_dtype_of(labels) != AG_BOOL))
         return ag__refuse(name, 2, in, AG_ERR_DTYPE, "scores must be real and labels bool or i64");
     if (ag_size(scores) > auc->capacity - auc->samples)
         return ag__refuse(name, 2, in, AG_ERR_RANGE, "there is room for %lld samples, and %lld are there already",

@@ -5,8 +5,6 @@
 #include "nn/along.h"
 #include "nn/making.h"
 
-#include <string.h>
-
 static ag_tensor *biased(ag_tensor *x, ag_tensor *bias) { return bias ? ag_add(x, bias) : x; }
 static ag_tensor *scaled(ag_tensor *x, ag_tensor *gamma) { return gamma ? ag_mul(x, gamma) : x; }
 
@@ -68,8 +66,6 @@ ag_status ag_batchnorm_init_with(ag_batchnorm *layer, ag_tape *tape, ag_dtype dt
     return init_batchnorm("batchnorm_init_with", layer, tape, dtype, channels, options);
 }
 
-static bool is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
-
 /* NULL if both running statistics can be used and, in training, assigned; else nil, after an error. */
 static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, ag_tensor *z, bool training) {
     ag_tensor *const running[] = {layer->running_mean, layer->running_var};
@@ -80,7 +76,7 @@ static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, 
             return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s must be (C)", what);
         ag_tensor *nil = ag__dtype_wrong(name, "input", z, x[1]);
         if (nil) return nil;
-        if (training && !is_variable(x[1]))
+        if (training && !ag__is_variable(x[1]))
             return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s must be a variable: training assigns it", what);
     }
     return NULL;
@@ -191,11 +187,9 @@ static ag_tensor *normalise_over(ag_tensor *x, const ag_axes *axes, double epsil
     return y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");
 }
 
-static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
-
 /* NULL if x is real; else nil, after an error. */
 static ag_tensor *real_wrong(const char *name, ag_tensor *x) {
-    if (is_real(x) || ag_is_nil(x)) return NULL;
+    if (ag__real(x) || ag_is_nil(x)) return NULL;
     return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
 }
 

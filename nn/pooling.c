@@ -20,8 +20,6 @@ typedef struct pooling {
 
 /* ---- Checks ---- */
 
-static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
-
 /* Elements that are left over get a window, unless it would begin in the padding behind: also if there is no other, and
  * it lacks fewer than a stride. */
 static void count_up(ag__sliding *s, int i, int64_t n) {
@@ -217,7 +215,7 @@ static ag_tensor *avg_pool(const char *name, ag_tensor *x, ag_shape *size, const
     pooling p = {.name = name, .x = x};
     ag_axes over = {0};
     double usual = 1;
-    ag_tensor *nil = what_is_wrong(&p, is_real(x), size, options ? options : &plain), *count = NULL;
+    ag_tensor *nil = what_is_wrong(&p, ag__real(x), size, options ? options : &plain), *count = NULL;
     if (nil) return nil;
     for (int i = 0; i < p.s.axes; i++) {
         ag_tensor *along = counts_along(&p, i);
@@ -237,7 +235,7 @@ ag_tensor *ag_avg_pool(ag_tensor *x, ag_shape size, const ag_pool_options *optio
 ag_tensor *ag_lp_pool(ag_tensor *x, double power, ag_shape size, const ag_pool_options *options) {
     pooling p = {.name = "lp_pool", .x = x};
     ag_axes over = {0};
-    ag_tensor *nil = what_is_wrong(&p, is_real(x), &size, options ? options : &plain);
+    ag_tensor *nil = what_is_wrong(&p, ag__real(x), &size, options ? options : &plain);
     if (nil) return nil;
     if (!(power >= 1)) return ag__refuse(p.name, 1, &x, AG_ERR_RANGE, "p is %g: p >= 1 is wanted", power);
     ag_tensor *windows = ag_abs(windows_of(ag__padded(x, &p.s, 0), &p.s, &over));
@@ -290,7 +288,7 @@ ag_tensor *ag_adaptive_max_pool(ag_tensor *x, ag_shape extents) {
 }
 
 ag_tensor *ag_adaptive_avg_pool(ag_tensor *x, ag_shape extents) {
-    ag_tensor *nil = ag__extents_wrong("adaptive_avg_pool", is_real(x), x, &extents), *beyond;
+    ag_tensor *nil = ag__extents_wrong("adaptive_avg_pool", ag__real(x), x, &extents), *beyond;
     if (nil) return nil;
     for (int i = 1; i <= extents.rank; i++) {
         x = adapted(x, i, extents.extent[i - 1], &beyond);
@@ -322,7 +320,7 @@ ag_tensor *ag_global_max_pool(ag_tensor *x) {
 
 ag_tensor *ag_global_avg_pool(ag_tensor *x) {
     ag_axes axes = {0};
-    ag_tensor *nil = spatial("global_avg_pool", is_real(x), x, &axes);
+    ag_tensor *nil = spatial("global_avg_pool", ag__real(x), x, &axes);
     return nil ? nil : ag__mean_of_axes(x, &axes, false);
 }
 
@@ -346,7 +344,7 @@ ag_tensor *ag_max_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
 
 ag_tensor *ag_avg_pool2d(ag_tensor *x, int64_t size, int64_t stride) {
     static const char name[] = "avg_pool2d";
-    ag_tensor *nil = square_wrong(name, is_real(x), x, size, stride);
+    ag_tensor *nil = square_wrong(name, ag__real(x), x, size, stride);
     const ag_pool_options options = {.stride = {stride}};
     return nil ? nil : avg_pool(name, x, &AG_SHAPE(size), &options);
 }

@@ -2,6 +2,7 @@
  *
  * N samples, C features in, H hidden ones. All four gates come out of one product with the input and one with the
  * hidden state, side by side in the order i, f, g, o. */
+#include "nn/along.h"
 #include "nn/making.h"
 
 #include <math.h>
@@ -59,10 +60,6 @@ static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const a
     return nil;
 }
 
-static ag_tensor *gate(ag_tensor *gates, int number, int64_t h) {
-    return ag_slice(gates, 1, number * h, (number + 1) * h, 1);
-}
-
 ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_state *state) {
     ag_tensor *nil = what_is_wrong(layer, x, state);
     if (nil) {
@@ -73,8 +70,8 @@ ag_tensor *ag_lstm_cell_apply(const ag_lstm_cell *layer, ag_tensor *x, ag_lstm_s
     ag_tensor *gates = ag_matmul(x, layer->input_weight); /* N 4·H */
     if (layer->bias) gates = ag_add(gates, layer->bias);
     if (state->hidden) gates = ag_add(gates, ag_matmul(state->hidden, layer->hidden_weight));
-    ag_tensor *in = ag_sigmoid(gate(gates, 0, h)), *forget = ag_sigmoid(gate(gates, 1, h)); /* N H */
-    ag_tensor *fresh = ag_tanh(gate(gates, 2, h)), *out = ag_sigmoid(gate(gates, 3, h));
+    ag_tensor *in = ag_sigmoid(ag__nth(gates, 0, h)), *forget = ag_sigmoid(ag__nth(gates, 1, h)); /* N H */
+    ag_tensor *fresh = ag_tanh(ag__nth(gates, 2, h)), *out = ag_sigmoid(ag__nth(gates, 3, h));
     ag_tensor *cell = state->cell ? state->cell : ag_zeros(ag_tape_of(x), ag_dtype_of(x), AG_SHAPE(n, h));
     cell = ag_label(ag_add(ag_mul(forget, cell), ag_mul(in, fresh)), "cell");
     ag_tensor *hidden = ag_label(ag_mul(out, ag_tanh(cell)), "hidden");

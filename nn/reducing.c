@@ -86,16 +86,10 @@ bool ag__loss_class_weights_fit(ag__loss *l, int64_t classes) {
     return false;
 }
 
-bool ag__has_shape(const ag_tensor *x, ag_shape shape) {
-    if (ag_rank(x) != shape.rank) return false;
-    for (int i = 0; i < shape.rank; i++)
-        if (ag_extent(x, i) != shape.extent[i]) return false;
-    return true;
-}
-
 static bool one_shape(ag__loss *l) {
+    const ag_shape shape = ag_shape_of(l->x[0]);
     for (int i = 1; i < l->n; i++)
-        if (!ag__has_shape(l->x[i], ag_shape_of(l->x[0])))
+        if (!ag__has_shape(l->x[i], &shape))
             return ag__loss_refused(l, AG_ERR_SHAPE, "the shapes must be equal: nothing is broadcast here");
     return true;
 }
@@ -111,10 +105,11 @@ static bool vectors_fit(ag__loss *l) {
     const ag_shape shape = ag_shape_of(l->x[0]);
     if (shape.rank == 0 || shape.extent[shape.rank - 1] == 0)
         return ag__loss_refused(l, AG_ERR_SHAPE, "the vectors have no elements");
+    const ag_shape number = ag__without_axis(shape, shape.rank - 1);
     for (int i = 1; i < l->n; i++)
-        if (!ag__has_shape(l->x[i], i < l->kind->vectors ? shape : ag__without_axis(shape, shape.rank - 1)))
+        if (!ag__has_shape(l->x[i], i < l->kind->vectors ? &shape : &number))
             return ag__loss_refused(l, AG_ERR_SHAPE, "the vectors must have one shape, and signs that of their number");
-    return ag__loss_weights_fit(l, ag__without_axis(shape, shape.rank - 1));
+    return ag__loss_weights_fit(l, number);
 }
 
 bool ag__loss_numbers_fit(ag__loss *l) {

@@ -60,8 +60,7 @@ bool ag__loss_numbers_fit(ag__loss *l);
 
 bool ag__loss_refused(ag__loss *l, ag_status status, const char *message);
 
-/* Whether x has this shape; whether it is broadcast to it. */
-bool ag__has_shape(const ag_tensor *x, ag_shape shape);
+/* Whether x is broadcast to this shape. */
 bool ag__broadcasts_to(const ag_tensor *x, ag_shape shape);
 
 ag_shape ag__without_axis(ag_shape shape, int axis);

@@ -6,6 +6,16 @@
 #include "autograd/tape/format.h"
 
 #include <stdarg.h>
+#include <string.h>
+
+bool ag__real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
+bool ag__is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
+
+bool ag__has_shape(const ag_tensor *x, const ag_shape *shape) {
+    bool same = ag_rank(x) == shape->rank;
+    for (int i = 0; same && i < shape->rank; i++) same = ag_extent(x, i) == shape->extent[i];
+    return same;
+}
 
 typedef struct complaint {
     ag_status status;

@@ -5,6 +5,10 @@
 #define AG_NO_LOCATION
 #include "nn/nn.h"
 
+bool ag__real(const ag_tensor *x); /* of a real dtype */
+bool ag__is_variable(const ag_tensor *x);
+bool ag__has_shape(const ag_tensor *x, const ag_shape *shape);
+
 /* Raise an error: the message follows the function's name and its inputs' shapes. Returns nil. A NULL or nil input
  * is reported instead. */
 ag_tensor *ag__refuse(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...)

@@ -157,14 +157,12 @@ static ag_tensor *at_corner(const sampling *s, int corner) {
     return s->zeros ? ag_where(ag_unsqueeze(inside, -1), y, ag_scalar(tape, dtype, 0)) : y;
 }
 
-static bool is_real(const ag_tensor *x) { return ag_dtype_of(x) == AG_F32 || ag_dtype_of(x) == AG_F64; }
-
 /* NULL if the image can be sampled; else nil, after an error. */
 static ag_tensor *grid_wrong(ag_tensor *x, ag_tensor *grid, ag_interpolation mode, ag_beyond beyond) {
     static const char name[] = "grid_sample";
     ag_tensor *const both[] = {x, grid};
     ag_shape ones = {.rank = 1, .extent = {1}};
-    ag_tensor *nil = ag__extents_wrong(name, is_real(x), x, &ones);
+    ag_tensor *nil = ag__extents_wrong(name, ag__real(x), x, &ones);
     if (nil) return nil;
     if (ag_rank(grid) != ag_rank(x) || ag_extent(grid, 0) != ag_extent(x, 0) || ag_extent(grid, -1) != ag_rank(x) - 2)
         return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the grid must be (N,…,%d), of as many axes as the input",

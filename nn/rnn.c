@@ -68,12 +68,6 @@ ag_status ag_rnn_init(ag_rnn *layer, ag_tape *tape, ag_dtype dtype, const ag_rnn
 
 /* ---- Checks ---- */
 
-static bool is_shape(const ag_tensor *x, const ag_shape *shape) {
-    bool same = ag_rank(x) == shape->rank;
-    for (int i = 0; same && i < shape->rank; i++) same = ag_extent(x, i) == shape->extent[i];
-    return same;
-}
-
 /* NULL if the parameters are those of a part with `in` features; else nil, after an error. */
 static ag_tensor *part_wrong(const ag_rnn *l, ag_tensor *x, const ag_rnn_part *p, int64_t in) {
     static const char name[] = "rnn_apply";
@@ -83,7 +77,7 @@ static ag_tensor *part_wrong(const ag_rnn *l, ag_tensor *x, const ag_rnn_part *p
     for (int i = 1; i < 5; i++) {
         ag_tensor *const both[] = {x, all[i]};
         if (!all[i] && i > 2) continue;
-        if (!is_shape(all[i], &shapes[i]))
+        if (!ag__has_shape(all[i], &shapes[i]))
             return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a parameter has not the shape that the layer's sizes say");
         ag_tensor *nil = ag__dtype_wrong(name, "input", x, all[i]);
         if (nil) return nil;
@@ -95,7 +89,7 @@ static ag_tensor *state_wrong(const ag_rnn *l, ag_tensor *x, ag_tensor *state) {
     ag_tensor *const both[] = {x, state};
     const ag_shape shape = AG_SHAPE(l->layers * directions_of(l), ag_extent(x, 0), l->hidden);
     if (!state) return NULL;
-    if (!is_shape(state, &shape))
+    if (!ag__has_shape(state, &shape))
         return ag__refuse("rnn_apply", 2, both, AG_ERR_SHAPE, "the state must be (%lld,%lld,%lld)",
                           (long long)shape.extent[0], (long long)shape.extent[1], (long long)shape.extent[2]);
     return ag__dtype_wrong("rnn_apply", "state", state, l->parts[0].hidden_weight);
@@ -119,7 +113,7 @@ static ag_tensor *what_is_wrong(const ag_rnn *l, ag_tensor *x, ag_tensor *length
     if (!nil && state) nil = state_wrong(l, x, state->hidden);
     if (!nil && state && l->cell == AG_CELL_LSTM) nil = state_wrong(l, x, state->cell);
     if (nil || !lengths) return nil;
-    if (!is_shape(lengths, &AG_SHAPE(ag_extent(x, 0))))
+    if (!ag__has_shape(lengths, &AG_SHAPE(ag_extent(x, 0))))
         return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the lengths must be (N)");
     if (ag_dtype_of(lengths) == AG_I64) return NULL;
     return ag__refuse(name, 2, both, AG_ERR_DTYPE, "the lengths must be i64, not %s",
@@ -133,17 +127,13 @@ typedef struct moment {
     ag_tensor *hidden, *cell;
 } moment;
 
-static ag_tensor *gate(ag_tensor *gates, int number, int64_t h) {
-    return ag_slice(gates, 1, number * h, (number + 1) * h, 1);
-}
-
 static ag_tensor *sum(ag_tensor *a, ag_tensor *b) { return b ? ag_add(a, b) : a; }
 
 /* `in` and `from_hidden` are the products with the weights, N g·H; the latter may be NULL. */
 static moment lstm(ag_tensor *in, ag_tensor *from_hidden, moment s, int64_t h) {
     ag_tensor *gates = sum(in, from_hidden);
-    ag_tensor *enter = ag_sigmoid(gate(gates, 0, h)), *forget = ag_sigmoid(gate(gates, 1, h));
-    ag_tensor *fresh = ag_tanh(gate(gates, 2, h)), *out = ag_sigmoid(gate(gates, 3, h));
+    ag_tensor *enter = ag_sigmoid(ag__nth(gates, 0, h)), *forget = ag_sigmoid(ag__nth(gates, 1, h));
+    ag_tensor *fresh = ag_tanh(ag__nth(gates, 2, h)), *out = ag_sigmoid(ag__nth(gates, 3, h));
     ag_tensor *cell = ag_mul(enter, fresh);
     if (s.cell) cell = ag_add(ag_mul(forget, s.cell), cell);
     return (moment){ag_mul(out, ag_tanh(cell)), cell};
@@ -152,10 +142,10 @@ static moment lstm(ag_tensor *in, ag_tensor *from_hidden, moment s, int64_t h) {
 /* (1 − z)·n + z·h = n + z·(h − n) */
 static moment gru(ag_tensor *in, ag_tensor *from_hidden, moment s, int64_t h, ag_tensor *hidden_bias) {
     ag_tensor *part[3];
-    for (int i = 0; i < 3; i++) part[i] = from_hidden ? gate(from_hidden, i, h) : NULL;
-    ag_tensor *reset = ag_sigmoid(sum(gate(in, 0, h), part[0])), *keep = ag_sigmoid(sum(gate(in, 1, h), part[1]));
+    for (int i = 0; i < 3; i++) part[i] = from_hidden ? ag__nth(from_hidden, i, h) : NULL;
+    ag_tensor *reset = ag_sigmoid(sum(ag__nth(in, 0, h), part[0])), *keep = ag_sigmoid(sum(ag__nth(in, 1, h), part[1]));
     ag_tensor *inner = part[2] && hidden_bias ? ag_add(part[2], hidden_bias) : part[2] ? part[2] : hidden_bias;
-    ag_tensor *fresh = ag_tanh(sum(gate(in, 2, h), inner ? ag_mul(reset, inner) : NULL));
+    ag_tensor *fresh = ag_tanh(sum(ag__nth(in, 2, h), inner ? ag_mul(reset, inner) : NULL));
     ag_tensor *difference = s.hidden ? ag_sub(s.hidden, fresh) : ag_neg(fresh);
     return (moment){ag_add(fresh, ag_mul(keep, difference)), NULL};
 }

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-bool ag__is_variable(const ag_tensor *x) { return ag_op_of(x) && strcmp(ag_op_of(x)->name, "variable") == 0; }
 bool ag__is_parameter(const ag_tensor *x) { return (ag_requires_grad(x) && ag_inputs(x) == 0) || ag_is_frozen(x); }
 
 /* ---- What is refused ---- */

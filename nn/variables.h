@@ -7,7 +7,6 @@
 
 #include "nn/refuse.h"
 
-bool ag__is_variable(const ag_tensor *x);
 bool ag__is_parameter(const ag_tensor *x);
 
 /* An error because of tensor i of a list, which is called `what`; `beside` is a tensor that has a tape, or the same. */

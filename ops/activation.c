@@ -112,23 +112,14 @@ ag_tensor *ag_selu(ag_tensor *x) {
 
 /* ---- Lines ---- */
 
-typedef struct interval {
-    double low, high;
-} interval;
-
-static bool hardtanh_infer(ag_infer *r) {
-    const interval *c = r->attributes;
-    if (c->low <= c->high) return true;
-    return ag_reject(r, AG_ERR_RANGE, "low is %g and high is %g: low <= high is wanted", c->low, c->high);
-}
 static ag_tensor *hardtanh_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    const interval *c = ag_attributes(y);
+    const ag__bounds *c = ag_attributes(y);
     return ag__gate(g, ag_input(y, i), c->low, c->high, 0, 0);
 }
-AG_ELEMENTWISE(hardtanh, 1, "clamp({0}, {d0}, {d1})", .flags = AG_OP_CHEAP, .attribute_bytes = sizeof(interval),
-               .infer = hardtanh_infer, .vjp = hardtanh_vjp, AG_FORMULA_TRACE(hardtanh));
+AG_ELEMENTWISE(hardtanh, 1, "clamp({0}, {d0}, {d1})", .flags = AG_OP_CHEAP, .attribute_bytes = sizeof(ag__bounds),
+               .infer = ag__bounds_infer, .vjp = hardtanh_vjp, AG_FORMULA_TRACE(hardtanh));
 ag_tensor *ag_hardtanh(ag_tensor *x, double low, double high) {
-    return ag_apply(&ag__op_hardtanh, 1, &x, &(interval){low, high}, sizeof(interval));
+    return ag_apply(&ag__op_hardtanh, 1, &x, &(ag__bounds){low, high}, sizeof(ag__bounds));
 }
 
 ag_tensor *ag_hardsigmoid(ag_tensor *x) {

@@ -189,22 +189,18 @@ ag_tensor *ag_minimum_scalar(ag_tensor *x, double s) { return ag__apply1_s(&ag__
 
 /* ---- Between two numbers ---- */
 
-typedef struct interval {
-    double low, high;
-} interval;
-
-static bool clamp_infer(ag_infer *r) {
-    const interval *c = r->attributes;
+bool ag__bounds_infer(ag_infer *r) {
+    const ag__bounds *c = r->attributes;
     if (c->low <= c->high) return true;
     return ag_reject(r, AG_ERR_RANGE, "low is %g and high is %g: low <= high is wanted", c->low, c->high);
 }
 
 static ag_tensor *clamp_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    const interval *c = ag_attributes(y);
+    const ag__bounds *c = ag_attributes(y);
     return ag__gate(g, ag_input(y, i), c->low, c->high, 1, 1);
 }
-AG_ELEMENTWISE(clamp, 1, "clamp({0}, {d0}, {d1})", .flags = AG_OP_CHEAP, .attribute_bytes = sizeof(interval),
-               .infer = clamp_infer, .vjp = clamp_vjp, AG_FORMULA(clamp));
+AG_ELEMENTWISE(clamp, 1, "clamp({0}, {d0}, {d1})", .flags = AG_OP_CHEAP, .attribute_bytes = sizeof(ag__bounds),
+               .infer = ag__bounds_infer, .vjp = clamp_vjp, AG_FORMULA(clamp));
 ag_tensor *ag_clamp(ag_tensor *x, double low, double high) {
-    return ag_apply(&ag__op_clamp, 1, &x, &(interval){low, high}, sizeof(interval));
+    return ag_apply(&ag__op_clamp, 1, &x, &(ag__bounds){low, high}, sizeof(ag__bounds));
 }

@@ -83,8 +83,6 @@ static ag_tensor *again(const ag_op *op, ag_tensor *y, int first, ag_tensor *a, 
     return ag_apply(op, n, in, ag_attributes(y), sizeof(ag__indexing));
 }
 
-static ag_tensor *zeros_like(ag_tensor *x, ag_dtype dtype) { return ag_zeros(ag_tape_of(x), dtype, ag_shape_of(x)); }
-
 /* ---- index ---- */
 
 static bool index_infer(ag_infer *r) {
@@ -102,7 +100,7 @@ static bool index_eval(const ag_call *call) {
 
 static ag_tensor *index_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *x = ag_input(y, 0);
-    return i == 0 ? again(&ag__op_index_add, y, 1, zeros_like(x, ag_dtype_of(x)), g) : NULL;
+    return i == 0 ? again(&ag__op_index_add, y, 1, ag__zeros_as(x), g) : NULL;
 }
 
 const ag_op ag__op_index = {.name = "index",
@@ -163,11 +161,13 @@ static ag_tensor *index_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 static ag_tensor *winners(ag_tensor *y, ag_tensor *source) {
     ag_tape *tape = ag_tape_of(y);
     ag_tensor *numbers = ag__reshape_as(ag_arange(tape, AG_I64, ag_size(source)), source);
-    return ag_equal(at_places(y, again(&ag__op_index_put, y, 2, zeros_like(y, AG_I64), numbers)), numbers);
+    return ag_equal(
+        at_places(y, again(&ag__op_index_put, y, 2, ag_zeros(ag_tape_of(y), AG_I64, ag_shape_of(y)), numbers)),
+        numbers);
 }
 
 static ag_tensor *set_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    ag_tensor *source = ag_input(y, 1), *zeros = zeros_like(source, ag_dtype_of(source));
+    ag_tensor *source = ag_input(y, 1), *zeros = ag__zeros_as(source);
     if (i == 0) return again(&ag__op_index_put, y, 2, g, zeros);
     const bool unique = ((const ag__indexing *)ag_attributes(y))->unique;
     return unique ? at_places(y, g) : ag_where(winners(y, source), at_places(y, g), zeros);

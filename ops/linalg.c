@@ -176,8 +176,7 @@ static bool lu_eval(const ag_call *call) {
                                    ag__dense_bytes(call->y.dtype, m, ag__lesser(m, n), n), lu_one, &item, &wrong);
 }
 
-/* x·u⁻ᵀ for the upper triangle of a square u. */
-static ag_tensor *by_upper(ag_tensor *x, ag_tensor *u) {
+ag_tensor *ag__over_upper(ag_tensor *x, ag_tensor *u) {
     return ag__turned(ag__solve_slope(u, ag__turned(x), true, false));
 }
 
@@ -198,10 +197,10 @@ static ag_tensor *eliminated_cotangent(ag_tensor *c, ag_tensor *g, int64_t m, in
     } else if (m > k) {
         ag_tensor *l2 = ag__rows(c, k, m), *g2 = ag__rows(g, k, m);
         above = ag_sub(above, ag__slope_matmul(ag__turned(l2), g2, 2, 0));
-        rest = by_upper(g2, c1);
+        rest = ag__over_upper(g2, c1);
     }
     ag_tensor *middle = ag_add(ag_tril(below, -1), ag_triu(above, 0));
-    ag_tensor *a1 = by_upper(ag__solve_slope(ag__turned(c1), middle, true, true), c1);
+    ag_tensor *a1 = ag__over_upper(ag__solve_slope(ag__turned(c1), middle, true, true), c1);
     return rest ? ag_concat(2, (ag_tensor *[]){a1, rest}, n > k ? -1 : -2) : a1;
 }
 

@@ -108,6 +108,12 @@ ag_tensor *ag__sum(ag_tensor *x, const ag_axes *axes, bool keepdims);
 ag_tensor *ag__max(ag_tensor *x, const ag_axes *axes, bool keepdims);
 ag_tensor *ag__min(ag_tensor *x, const ag_axes *axes, bool keepdims);
 
+/* The attributes of ag_clamp and its like, which refuse low > high. In arith.c. */
+typedef struct ag__bounds {
+    double low, high;
+} ag__bounds;
+bool ag__bounds_infer(ag_infer *r);
+
 /* A number of x's dtype, and zeros of its shape too. In given.c. */
 ag_tensor *ag__number_as(const ag_tensor *x, double number);
 ag_tensor *ag__zeros_as(const ag_tensor *x);

@@ -79,17 +79,12 @@ static bool qr_eval(const ag_call *call) {
     return report(call, good, item, wrong);
 }
 
-/* x·r⁻ᵀ for the upper triangle of a square r. */
-static ag_tensor *by_inverse_of(ag_tensor *x, ag_tensor *r) {
-    return ag__turned(ag__solve_slope(r, ag__turned(x), true, false));
-}
-
 /* For a of at least as many rows as columns: with M = r·r̄ᵀ − q̄ᵀ·q, ā = (q̄ + q·(the lower triangle of M,
  * mirrored))·r⁻ᵀ. */
 static ag_tensor *tall_qr_cotangent(ag_tensor *qt, ag_tensor *r, ag_tensor *gqt, ag_tensor *gr) {
     ag_tensor *m = ag_sub(ag__slope_matmul(r, ag__turned(gr), 2, 0), ag__slope_matmul(gqt, ag__turned(qt), 1, 0));
     ag_tensor *inner = ag_add(ag__turned(gqt), ag__slope_matmul(ag__turned(qt), ag__mirrored(m), 2, 0));
-    return by_inverse_of(inner, r);
+    return ag__over_upper(inner, r);
 }
 
 /* A wide a is [x z] with x = q·u and r = [u qᵀ·z]. */

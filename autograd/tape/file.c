@@ -22,6 +22,11 @@
 
 enum { ROOM = 4096, TEMPORARIES = 1000, LONGEST_NAME = 200 };
 
+bool ag__ends_in(const char *path, const char *end) {
+    size_t n = strlen(path), m = strlen(end);
+    return n >= m && strcmp(path + n - m, end) == 0;
+}
+
 typedef struct output {
     ag_tape *tape;
     const char *call, *path; /* as given by the caller: for errors */

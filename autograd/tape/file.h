@@ -14,6 +14,9 @@ typedef void ag__file_content(FILE *file, void *context);
  * file is then the new one.) */
 bool ag__write_file(ag_tape *tape, const char *name, const char *path, ag__file_content *fill, void *context);
 
+/* Whether a path ends in these characters, such as ".csv". */
+bool ag__ends_in(const char *path, const char *end);
+
 /* Signals that end a process when it writes are blocked in this thread between these two: the write then fails. */
 #if defined __unix__ || defined __APPLE__
 #include <signal.h>
