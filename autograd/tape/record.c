@@ -419,7 +419,7 @@ ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_sh
                            size_t bytes) {
     if (!op || !op->name || !tape || (bytes && !attributes))
         return ag__fail_on(tape, op && op->name ? op->name : "apply_source", AG_ERR_NULL,
-                           "the tape, the operation, its name or the attributes are NULL");
+                           tape ? "the operation, its name or the attributes are NULL" : "the tape is NULL");
     if (!ag__in_order(tape, op->name)) return tape->nil;
     int64_t size;
     const char *why;
