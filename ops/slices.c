@@ -271,7 +271,7 @@ static void pad_share(void *p_, int i, int n) {
     if (p->past) ag__copied_past();
 }
 
-/* Where x has no elements there is no run: y is the value alone, which is written at once. */
+/* An x without elements has no run: y is the value alone, which is written at once. */
 static bool is_one_run(const ag_array *x, const box *b) {
     bool run = x->size > 0;
     for (int i = 0; i < x->rank; i++) run = run && (b->step[i] == 1 || x->shape[i] <= 1);

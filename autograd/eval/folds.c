@@ -222,7 +222,7 @@ static AG__RARE void fold_turned(const reduction *r, int64_t output, int64_t n) 
 }
 
 /* The element `row` of each output's, from the first; by one multiplication if they are at equal distances. */
-static const char *row_of(const reduction *r, const char *first, int64_t row) {
+static inline const char *row_of(const reduction *r, const char *first, int64_t row) {
     const ag__walk *w = &r->reduced;
     int64_t last;
     return first + (w->rank == 1 ? row * w->stride[0] : ag__walk_offset(w, row, &last)) * (int64_t)r->bytes;

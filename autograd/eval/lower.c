@@ -94,7 +94,10 @@ static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     showing how = shows(t, &rows, &columns);
     bool fits = r->rows == rows && r->columns == columns && r->inner == 1;
     if (r->inner > 1 && ag__spreads_rows(t, r)) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
-    if (r->inner == 1 && reads_by_rows(l, i, how)) AG__APPEND(&l->p->maker, &l->plan->products, i), how = SHOWS_ELEMENTS;
+    if (r->inner == 1 && reads_by_rows(l, i, how)) {
+        AG__APPEND(&l->p->maker, &l->plan->products, i);
+        how = SHOWS_ELEMENTS;
+    }
     if (how == SHOWS_ELEMENTS && !r->packed) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ELEMENT, false));
     if (how == SHOWS_ONE) return filled(l, i, AG__FILL);
     if (how == SHOWS_COLUMNS && fits && r->tile > 1) return packed(l, i, AG__REPEAT);
