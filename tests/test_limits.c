@@ -522,6 +522,10 @@ static results turned_program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
     add(&r, ag_softmax(turned, 1));
     add(&r, ag_sum_over(ag_mul(turned, y), AG_AXES(0), false));
     add(&r, ag_contiguous(turned));
+    add(&r, ag_mul(ag_flip(turned, 1), y));
+    add(&r, ag_add_scalar(ag_broadcast_to(turned, AG_SHAPE(2, m, n)), 1));
+    add(&r, ag_add_scalar(
+                ag_broadcast_to(ag_unsqueeze(ag_transpose(ag_slice(x, 0, 0, 1, 1), 0, 1), 0), AG_SHAPE(2, m, n)), 1));
     ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
     return r;
 }

@@ -17,7 +17,7 @@ int64_t ag__turned_columns(const ag__layout *l) {
     if (l->size < AG__LEAST_COPIED) return 0;
     const ag__walk w = ag__walk_over(l->rank, l->extent, ag__strides(l));
     const int last = w.rank - 1;
-    if (last < 1 || w.stride[last - 1] != 1 || w.extent[last - 1] < AG__ROWS_TURNED) return 0;
+    if (last < 1 || w.stride[last - 1] != 1 || w.stride[last] == 0 || w.extent[last - 1] < AG__ROWS_TURNED) return 0;
     return w.extent[last] > AG__STRIP / AG__ROWS_TURNED ? w.extent[last] : 0;
 }
 

@@ -6,7 +6,6 @@
  *   - every instruction reads and writes cells of the expected form and operand;
  *   - scratch memory is written before it is read, and not overwritten in between.
  * A program that fails must not run: it is an error on the tape. */
-#include "autograd/eval/pack.h"
 #include "autograd/eval/planning.h"
 
 #include <string.h>
@@ -65,6 +64,14 @@ static bool is_stored(const verifying *v, uint32_t i) {
     return root >= v->c->nodes || v->value[root].stored;
 }
 
+/* Whether the region makes rows of the cell's tensor itself, and reads those. */
+static bool is_provided(const verifying *v, const ag__cell *s) {
+    const uint32_t *x = AG__FROM(&v->plan->products, v->r->product);
+    bool found = false;
+    for (uint32_t i = 0; i < v->r->products; i++) found = found || x[i] == s->index;
+    return found && s->where == AG__AT_ELEMENT && v->c->table[s->index]->layout->size == v->r->size;
+}
+
 /* Every strip of the cell is within its tensor, or within scratch memory. */
 static void check_cell(verifying *v, const ag__cell *s) {
     const ag__region *r = v->r;
@@ -79,12 +86,11 @@ static void check_cell(verifying *v, const ag__cell *s) {
     }
     const ag_tensor *t = v->c->table[s->index];
     int64_t most = s->where == AG__AT_ELEMENT ? r->size : s->where == AG__AT_ROW ? r->rows : r->columns;
-    bool by_rows = s->where == AG__AT_ROW || s->where == AG__AT_COLUMN;
+    bool by_rows = s->where == AG__AT_ROW || s->where == AG__AT_COLUMN, provided = is_provided(v, s);
     expect(v, is_stored(v, s->index), "a tensor is read that is not in memory");
     expect(v, s->bytes == ag__bytes(t) && s->dtype == t->dtype, "a value has another dtype than its tensor");
-    expect(v, s->where == AG__AT_ONE || reach_of(t) >= most, "a strip is beyond the end of its tensor");
-    expect(v, s->where != AG__AT_ELEMENT || t->layout->contiguous || ag__turned_columns(t->layout),
-           "strips of a tensor that has gaps");
+    expect(v, s->where == AG__AT_ONE || provided || reach_of(t) >= most, "a strip is beyond the end of its tensor");
+    expect(v, s->where != AG__AT_ELEMENT || provided || t->layout->contiguous, "strips of a tensor that has gaps");
     expect(v, !by_rows || r->form != AG__FLAT, "rows or columns in a region that has none");
     expect(v, s->where != AG__AT_COLUMN || r->tile == 1, "columns in a strip of several rows");
 }
