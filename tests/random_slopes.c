@@ -387,13 +387,25 @@ static bool passes_at(const line_through *t, double step, int orders, ag_gradche
     return passes;
 }
 
-/* Whether a value is a whole number whose neighbours round to itself: between them differences see a slope, where the
- * function has steps. */
-static bool is_without_steps(const line *l, double value) {
-    static const char *const whole[] = {"ag_floor", "ag_ceil", "ag_round", "ag_trunc", "ag_floor_divide"};
-    bool is_whole = false;
-    for (int i = 0; i < 5; i++) is_whole = is_whole || strcmp(l->form->name, whole[i]) == 0;
-    return is_whole && fabs(value) >= 0x1p50;
+static bool is_one_of(const line *l, int n, const char *const name[]) {
+    bool found = false;
+    for (int i = 0; i < n; i++) found = found || strcmp(l->form->name, name[i]) == 0;
+    return found;
+}
+
+static bool has_beyond(ag_tensor *x, double most) {
+    const double *data = ag_data(x);
+    bool found = false;
+    for (int64_t e = 0, n = ag_size(x); data && e < n && !found; e++) found = fabs(data[e]) >= most;
+    return found;
+}
+
+/* Whether the line has steps or teeth so near to each other that differences see something else between them. */
+static bool is_too_fine(const line *l, ag_tensor *y, ag_tensor *const value[]) {
+    static const char *const whole[] = {"ag_floor", "ag_ceil", "ag_round", "ag_trunc"};
+    static const char *const quotient[] = {"ag_floor_divide", "ag_remainder", "ag_fmod"};
+    if (is_one_of(l, 4, whole)) return has_beyond(y, 0x1p50);
+    return is_one_of(l, 3, quotient) && has_beyond(ag_div(value[l->x[0]], value[l->x[1]]), 0x1p20);
 }
 
 /* Whether all values at the point are numbers with slopes. What is not may be hidden by a choice there, and be anything
@@ -406,8 +418,8 @@ static bool has_slopes(const line_through *t) {
     for (int i = 0; i < t->p.count && good; i++) {
         if (!line_has_value(&t->p.line[i]) || !is_real(&t->p.line[i])) continue;
         const double *data = ag_data(value[i]);
-        for (int64_t e = 0, n = ag_size(value[i]); data && e < n && good; e++)
-            good = isfinite(data[e]) && !is_without_steps(&t->p.line[i], data[e]);
+        for (int64_t e = 0, n = ag_size(value[i]); data && e < n && good; e++) good = isfinite(data[e]);
+        good = good && !is_too_fine(&t->p.line[i], value[i], value);
     }
     ag_clear_error(t->tape);
     ag_tape_rewind(t->tape, t->start);
