@@ -85,7 +85,7 @@ static results program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
 
 typedef results recorded(ag_tape *t, ag_dtype dtype, const int64_t *size);
 
-static void compare_of(recorded *of, ag_dtype dtype, const int64_t *size) {
+static void compare_of(recorded *of, ag_dtype dtype, const int64_t size[3]) {
     static const struct {
         ag_evaluator evaluator;
         int threads;
@@ -534,13 +534,13 @@ static results turned_program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
  * most. */
 START_TEST(transposes) {
     enum { ROWS = AG__ROWS_TURNED, COLUMNS = AG__STRIP / ROWS, AHEAD = AG__MOST_TURNED / ROWS };
-    static const int64_t elements[][2] = {{AG__LIMIT(217, 3), AG__LIMIT(151, 13)},
-                                          {AG__LIMIT(128, 4), AG__LIMIT(256, 10)},
-                                          {AG__LIMIT(99, 6), AG__LIMIT(331, 7)}};
+    static const int64_t elements[][3] = {{AG__LIMIT(217, 3), AG__LIMIT(151, 13), 1},
+                                          {AG__LIMIT(128, 4), AG__LIMIT(256, 10), 1},
+                                          {AG__LIMIT(99, 6), AG__LIMIT(331, 7), 1}};
     for (int by = -1; by <= 1; by++) {
-        compare_of(turned_program, AG_F32, (int64_t[]){ROWS + by, AG__LEAST_COPIED / ROWS * 2});
-        compare_of(turned_program, AG_F64, (int64_t[]){AG__LEAST_COPIED / COLUMNS * 2 + 5, COLUMNS + by});
-        compare_of(turned_program, AG_F32, (int64_t[]){ROWS + 1, AHEAD + by});
+        compare_of(turned_program, AG_F32, (int64_t[]){ROWS + by, AG__LEAST_COPIED / ROWS * 2, 1});
+        compare_of(turned_program, AG_F64, (int64_t[]){AG__LEAST_COPIED / COLUMNS * 2 + 5, COLUMNS + by, 1});
+        compare_of(turned_program, AG_F32, (int64_t[]){ROWS + 1, AHEAD + by, 1});
         compare_of(turned_program, by ? AG_F32 : AG_F64, elements[by + 1]);
     }
 }
