@@ -7,6 +7,7 @@
 #include "autograd/eval/stream.h"
 #include "tests/support.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #ifndef NDEBUG
@@ -249,12 +250,12 @@ END_TEST
 #endif
 
 int main(void) {
-    Suite *suite = suite_create("verify");
-    TCase *t = tape_group(suite, "damage");
 #ifndef NDEBUG
-    tcase_add_test(t, each_reason_is_met);
-#else
-    (void)t;
-#endif
+    Suite *suite = suite_create("verify");
+    tcase_add_test(tape_group(suite, "damage"), each_reason_is_met);
     return run_suite(suite);
+#else
+    puts("Skipped: 1, which needs a build with assertions");
+    return 77;
+#endif
 }
