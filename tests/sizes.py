@@ -47,8 +47,6 @@ NOT_NOTED = {"autograd/tape/limits.h", "autograd/tape/node.h", "autograd/tape/ta
 
 # Holes that have a reason: (constant, relation or "" for all) -> the reason.
 KNOWN = {
-    ("AG__MOST_IN_RUN", "equal"): "a region has at most AG__MOST_MEMBERS nodes, which are fewer; with tiny limits more",
-    ("AG__MOST_IN_RUN", "more"): "the same",
     ("AG__NUMBERS", "more"): "a number without room is not counted",
     ("AG__PLAN_BYTES", "equal"): "a sum of the bytes of dozens of plans, which follow from their structures: each test would search for it",
     ("ops/blis.c: LARGE", ""): "this build is without BLIS",

@@ -260,7 +260,7 @@ START_TEST(a_copy_past_the_caches_changes_nothing_else) {
 }
 END_TEST
 
-static int sent_past, ran_backwards;
+static int sent_past, ran_backwards, by_kernels;
 
 static int64_t no_time(void) { return 0; }
 static void not_counted(ag_tape *t, int64_t nodes, int64_t since) { (void)t, (void)nodes, (void)since; }
@@ -272,7 +272,11 @@ static void count_sent(const ag__chunk *c, const ag__plan *plan, const ag__plan_
     const ag__region *r = &plan->regions.at[step->what];
     ran_backwards += r->backwards;
     sent_past += (int)r->streams;
-    for (uint32_t k = 0; k < r->count; k++) sent_past += plan->instructions.at[r->begin + k].does == AG__PUT_PAST;
+    for (uint32_t k = 0; k < r->count; k++) {
+        uint8_t does = plan->instructions.at[r->begin + k].does;
+        sent_past += does == AG__PUT_PAST;
+        by_kernels += does == AG__MAP;
+    }
 }
 
 /* How many values are written past the caches while y is computed; 0 on a processor that cannot. */
@@ -282,7 +286,7 @@ static int sent_past_by(int n, ag_tensor *const y[]) {
                                           .step = count_sent,
                                           .planned = not_counted,
                                           .evaluated = not_counted};
-    sent_past = ran_backwards = 0;
+    sent_past = ran_backwards = by_kernels = 0;
     tape->observer = &observer;
     tape->profiling = true;
     ck_assert_int_eq(ag_eval_all(n, y), AG_OK);
@@ -354,6 +358,32 @@ START_TEST(what_is_sent_past_the_caches_arrives) {
     expect_same(y[1], y[0]);
 }
 END_TEST
+/* ---- Machine code for more than fits ---- */
+
+/* So many values that all must wait, and then their sum, the last ones first. */
+static ag_tensor *sum_of_waiting(ag_tensor *x, int n) {
+    enum { MOST = 500 };
+    ag_tensor *value[MOST], *sum = x;
+    for (int i = 0; i < n; i++) value[i] = ag_add(x, ag_scalar(ag_tape_of(x), ag_dtype_of(x), i + .5));
+    for (int i = n; i-- > 0;) sum = ag_scale(ag_add(sum, value[i]), i % 2 ? .5 : .75);
+    return sum;
+}
+
+/* If registers and the frame do not suffice for all operations of a region, they are several pieces. */
+START_TEST(operations_that_are_too_many_for_one_piece_of_code_are_several) {
+    static const int waiting[] = {20, 100, 140, 200, 300, 500};
+    const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *x = ag_keep(ag_uniform(tape, dtype, AG_SHAPE(AG__AT_ONCE + 7), -1, 1));
+    ck_assert_int_eq(ag_eval(x), AG_OK);
+    ag_tensor *y = sum_of_waiting(x, waiting[_i / 2]);
+    sent_past_by(1, &y);
+    if (tape->compile) ck_assert_int_le(by_kernels, 1); /* one that is left over */
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
+    expect_same(y, sum_of_waiting(x, waiting[_i / 2]));
+}
+END_TEST
+
 /* ---- Nodes that are not computed ---- */
 
 START_TEST(equal_nodes_are_computed_once) {
@@ -1035,6 +1065,8 @@ int main(void) {
     if (usual_pieces(2)) tcase_add_loop_test(past, what_is_soon_read_is_not_sent_past_the_caches, 0, 2);
     if (usual_pieces(2)) tcase_add_loop_test(past, sweeps_over_one_value_alternate, 0, 2);
     tcase_add_loop_test(past, what_is_sent_past_the_caches_arrives, 0, 8);
+    TCase *code = tape_group(suite, "code");
+    tcase_add_loop_test(code, operations_that_are_too_many_for_one_piece_of_code_are_several, 0, 12);
     TCase *less = tape_group(suite, "not computed");
     tcase_add_test(less, equal_nodes_are_computed_once);
     tcase_add_test(less, what_reads_a_transpose_is_not_computed_again);

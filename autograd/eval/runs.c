@@ -46,12 +46,12 @@ static void list_slots(ag__lowering *l, bool rows) {
     }
 }
 
-/* The end of the instructions from k on that can become one piece of machine code; lists its steps. */
-static uint32_t run_end(ag__lowering *l, uint32_t k) {
+/* The end of the at most `most` instructions from k on that can become one piece of machine code; lists its steps. */
+static uint32_t run_end(ag__lowering *l, uint32_t k, uint32_t most) {
     uint8_t does = l->body.at[k].does;
     uint32_t end = k;
     l->steps.count = 0;
-    for (; end < l->body.count && does <= AG__MAP_ROWS && end - k < AG__MOST_IN_RUN; end++) {
+    for (; end < l->body.count && does <= AG__MAP_ROWS && end - k < most; end++) {
         ag__code_step step;
         if (l->body.at[end].does != does || !describe(l, &l->body.at[end], &step)) break;
         if (!ag__compilable(l->c->tape, &step, l->slots.at)) break;
@@ -246,7 +246,7 @@ static ag__code *compile(ag__lowering *l) {
 }
 
 /* Make one instruction of k … end−1, which may be empty, and the folds after them; returns the number of the next
- * instruction. */
+ * instruction: k, if so many operations could not be compiled, and fewer are worth a try. */
 static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     uint32_t maps = l->steps.count;
     l->taken.count = 0;
@@ -257,7 +257,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     if (failed(l) || l->steps.count == 0 || !pays) return end;
     mark_outputs(l, k, end);
     ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
-    if (!compile(l)) return end;
+    if (!compile(l)) return end - k > AG__FEWEST_TRIED ? k : end;
     replace_folds(l);
     run.attribute = l->plan->attributes.count - l->r->attribute;
     for (uint32_t i = k; i < end; i++) AG__APPEND(&l->p->maker, &l->plan->attributes, l->body.at[i].node);
@@ -282,15 +282,16 @@ static void start_folds(ag__lowering *l) {
 
 void ag__make_runs(ag__lowering *l) {
     if (!l->c->tape->compile) return;
-    for (uint32_t k = 0; k < l->body.count && !failed(l);) {
+    for (uint32_t k = 0, most = AG__MOST_IN_RUN; k < l->body.count && !failed(l);) {
         bool rows = l->body.at[k].does == AG__MAP_ROWS;
-        uint32_t next = k;
+        uint32_t next = k, end = k;
         if (may_begin(l, k)) {
             list_slots(l, rows);
-            uint32_t end = failed(l) ? k : run_end(l, k);
+            if (!failed(l)) end = run_end(l, k, most);
             if (!failed(l)) next = make_run(l, k, end, rows);
         }
-        k = next > k ? next : k + 1;
+        if (next == k && end - k > AG__FEWEST_TRIED) most = (end - k) / 2;
+        else k = next > k ? next : k + 1;
     }
     start_folds(l);
 }

@@ -70,6 +70,7 @@ enum {
     AG__AT_ONCE = AG__LIMIT(16 * 1024, 32), /* elements from which code is made before a plan has been used twice */
     AG__MANY_ALIKE = AG__LIMIT(16, 2),      /* regions of one kind from which it is made for fewer elements */
     AG__MOST_IN_RUN = AG__LIMIT(1024, 5),   /* operations in one piece */
+    AG__FEWEST_TRIED = AG__LIMIT(32, 2),    /* if it cannot be made, half of them, from more than so many on */
 
     /* Planning. Elements a node on average: */
     AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48), /* nodes of an evaluation that are planned together */
