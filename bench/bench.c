@@ -140,13 +140,18 @@ static int run_on_command(int threads) {
     return at && !at->teardown(at);
 }
 
-/* Hidden options, used by this program's own subprocesses. */
+/* Hidden options, used by this program's own subprocesses. The rows, which ask for LAPACK and FFTW, would load both: a
+ * small model needs neither. */
 static bool serve(int argc, char **argv, int *status) {
     int threads;
-    if (argc == 3 && strcmp(argv[1], "--serve") == 0 && number(argv[2], 1024, &threads))
-        return *status = run_on_command(threads), true;
-    if (argc != 2 || strcmp(argv[1], "--small-model") != 0) return false;
-    *status = small_model();
+    bool small = argc == 2 && strcmp(argv[1], "--small-model") == 0;
+    if (!small) row_count = collect_rows();
+    if (small)
+        *status = small_model();
+    else if (argc == 3 && strcmp(argv[1], "--serve") == 0 && number(argv[2], 1024, &threads))
+        *status = run_on_command(threads);
+    else
+        return false;
     return true;
 }
 
@@ -159,7 +164,6 @@ int main(int argc, char **argv) {
     bool chosen[MOST_ROWS] = {false}, any = false;
     int status;
     self = argv[0];
-    row_count = collect_rows();
     if (serve(argc, argv, &status)) return status;
     if (argc == 2 && strcmp(argv[1], "--list") == 0) return list_rows();
     for (int i = 1, taken; i < argc; i += taken)
