@@ -259,14 +259,16 @@ START_TEST(what_is_planned_depends_on_sizes) {
     } cases[] = {{1, 0},
                  {AG__SCALARS - 1, 0},
                  {AG__FEW - 1, 0},
-                 {AG__FEW, 3},
+                 {AG__FEW, 64},
+                 {AG__SEVERAL - 1, 64},
+                 {AG__SEVERAL, 3},
                  {AG__AT_FIRST_SIGHT - 1, 3},
                  {AG__AT_FIRST_SIGHT, 1},
                  {4 * AG__AT_FIRST_SIGHT, 1}};
     if (cases[_i].elements < 1) return;
     ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(cases[_i].elements), 0);
-    for (int visit = 1; visit <= 5; visit++) {
+    for (int visit = 1; visit <= 70; visit++) {
         ag_mark mark = ag_tape_mark(tape);
         ag_tensor *y = ag_tanh(ag_exp(ag_neg(x)));
         ag_profile_start(tape);
@@ -427,7 +429,7 @@ END_TEST
 
 /* A plan that pays only when its structure recurs does not pay if it is made each time. All nodes are one chunk. */
 static void expect_plain_for_want_of_room(int64_t nodes) {
-    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(AG__FEW), 0);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(AG__SEVERAL), 0);
     ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
     for (int visit = 1; visit <= 8; visit++) {
         ag_mark mark = ag_tape_mark(tape);
@@ -582,7 +584,7 @@ int main(void) {
     tcase_add_test(t, a_plan_gives_what_is_wanted);
     t = tape_group(suite, "automatic");
     tcase_add_loop_test(t, the_first_visits_and_the_later_ones_agree, 0, sizeof sizes / sizeof *sizes);
-    tcase_add_loop_test(t, what_is_planned_depends_on_sizes, 0, 7);
+    tcase_add_loop_test(t, what_is_planned_depends_on_sizes, 0, 9);
     t = tape_group(suite, "gradients");
     tcase_add_loop_test(t, a_gradient_that_never_comes_is_not_waited_for, 0, 2);
     tcase_add_test(t, what_is_not_kept_changes_no_bit);

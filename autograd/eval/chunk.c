@@ -265,6 +265,7 @@ bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amo
     c->scratch.tape = e->tape;
     c->final = e->when == AG__FINAL;
     c->exact = amount->work < (double)amount->nodes * AG__AT_FIRST_SIGHT;
+    c->little = amount->work < (double)amount->nodes * AG__SEVERAL;
     numbering n = {.c = c, .s = s, .maker = {.tape = e->tape}};
     return s && take_arrays(&n, amount->edges) && begin_words(&n, amount->edges) && number_nodes(&n, low) &&
            write_wanted(&n);

@@ -50,6 +50,7 @@ typedef struct ag__chunk {
     uint32_t *operand;     /* indices of the nodes' inputs */
     bool final;            /* the sweep before a rewind, which writes the variables' next values */
     bool exact;            /* its values are the reference evaluator's, to the last bit */
+    bool little;           /* a plan saves little: it must recur very often */
     ag__scratch scratch;   /* has these arrays */
 } ag__chunk;
 

@@ -12,7 +12,8 @@
 
 enum {
     BUCKETS = 256,
-    OFTEN = 3,      /* visits after which a structure is expected to recur */
+    OFTEN = 3,      /* visits after which a structure is expected to recur, */
+    VERY_OFTEN = 64, /* and so often that a plan that saves little is made */
     NO_ROOM = 255,  /* in place of the visits: its plan had no room */
     PATIENCE = 256, /* chunks after which an unused plan may be dropped */
     MARGIN = 16
@@ -61,15 +62,15 @@ static const uint64_t VISITS = UINT8_MAX;
 
 static uint64_t *seen_at(struct ag__plans *all, uint64_t hash) { return &all->seen[(hash >> 8) % AG__SEEN]; }
 
-/* The visits of a chunk with this hash, including this one: at most OFTEN, and fewer if others came between. If its
+/* The visits of a chunk with this hash, including this one: at most `enough`, and fewer if others came between. If its
  * plan had no room, counting restarts after some time. */
-static unsigned times_seen(struct ag__plans *all, uint64_t hash) {
+static unsigned times_seen(struct ag__plans *all, uint64_t hash, unsigned enough) {
     uint64_t *seen = seen_at(all, hash);
     if ((*seen ^ hash) & ~VISITS) *seen = hash & ~VISITS;
     uint64_t count = *seen & VISITS;
-    if (count < OFTEN) return (unsigned)(++*seen & VISITS);
-    if (count > OFTEN && (--*seen & VISITS) == OFTEN) *seen &= ~VISITS;
-    return count > OFTEN ? 1 : OFTEN;
+    if (count < enough) return (unsigned)(++*seen & VISITS);
+    if (count > enough && (--*seen & VISITS) == enough) *seen &= ~VISITS;
+    return count > enough ? 1 : enough;
 }
 
 /* ---- Room ---- */
@@ -163,9 +164,10 @@ static cached *made_whole(const ag__chunk *c, cached **at) {
 static cached *made_first(const ag__chunk *c, uint64_t hash) {
     ag_tape *tape = c->tape;
     struct ag__plans *all = tape->plans;
-    unsigned seen = c->exact && tape->evaluator == AG_EVALUATOR_AUTOMATIC ? times_seen(all, hash) : 0;
-    if (seen > 0 && seen < OFTEN) return NULL;
-    cached *p = make(c, tape->compile && seen == OFTEN);
+    unsigned enough = c->little ? VERY_OFTEN : OFTEN, seen = 0;
+    if (c->exact && tape->evaluator == AG_EVALUATOR_AUTOMATIC) seen = times_seen(all, hash, enough);
+    if (seen > 0 && seen < enough) return NULL;
+    cached *p = make(c, tape->compile && seen > 0);
     if (!p) return NULL;
     p->used = all->clock;
     keep(tape, p, hash);

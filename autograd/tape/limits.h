@@ -75,7 +75,8 @@ enum {
     /* Planning. Elements a node on average: */
     AG__CHUNK = AG__LIMIT(AG_COLLIDE ? 512 : 16384, 48), /* nodes of an evaluation that are planned together */
     AG__SCALARS = AG__LIMIT(64, 1),                      /* below which an evaluation is not even divided, */
-    AG__FEW = AG__LIMIT(1024, 4),                        /* below which planning never pays, */
+    AG__FEW = AG__LIMIT(256, 3),                         /* below which planning never pays, */
+    AG__SEVERAL = AG__LIMIT(1024, 4),                    /* below which it pays for what recurs very often, */
     AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),            /* and from which it pays at first sight */
     AG__LITTLE_SIZE = AG__LIMIT(64, 4), /* elements of a node up to which its value may do without a buffer, */
     AG__LITTLE_INPUTS = 2,              /* with so many inputs at most; */
