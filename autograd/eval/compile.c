@@ -1133,14 +1133,15 @@ static bool make_code(ag_tape *tape, program *p, entry *e) {
     return good;
 }
 
-/* With fewer vectors in lockstep if the frame would be too large; if it still is, the kernels run. */
+/* With fewer vectors in lockstep if the frame would be too large; but one alone waits at each step, so that many
+ * operations are better in several programs. */
 static bool compile(ag_tape *tape, entry *e) {
     ag_trace trace = {.tape = tape, .number = tape->programs->traces};
     bool good = false, again = true;
     for (int ways = MOST_WAYS; again; ways /= 2) {
         program p = {.trace = trace, .isa = tape->isa, .slot = slots_of(e), .most_ways = ways};
         good = measure(&p, e->slots, e->steps, e->step) && make_code(tape, &p, e);
-        again = p.crowded && ways > 1;
+        again = p.crowded && ways > (e->steps > AG__FEWEST_TRIED ? 2 : 1);
         trace = p.trace;
         trace.failed = false;
     }

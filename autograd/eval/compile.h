@@ -36,7 +36,8 @@ typedef void ag__code(int64_t n, void *const slot[], const void *const attribute
 /* Whether this step can be part of a compiled program. */
 bool ag__compilable(const ag_tape *tape, const ag__code_step *step, const ag__code_slot *slots);
 
-/* The program's code, which stays until each call is matched by a release; NULL: use the kernels. */
+/* The program's code, which stays until each call is matched by a release; NULL: fewer operations may have some, and
+ * the kernels can do all. */
 ag__code *ag__compile(ag_tape *tape, int steps, const ag__code_step *step, int slots, const ag__code_slot *slot);
 
 /* The same if it is there already; else NULL. */

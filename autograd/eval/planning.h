@@ -176,12 +176,12 @@ static inline void ag__mark_program(ag__planner *p, uint32_t s) {
     for (uint32_t k = 0; k < r->computes; k++) p->value[p->plan->computed.at[r->compute + k]].program = s;
 }
 
-/* Operation t in cheap operations, where other than cheap ones are computed again too. In f64 none is: it takes longer
- * than its bytes to memory and back. */
+/* Operation t in cheap operations, where other than cheap ones are computed again too. In f64 none is that a
+ * cache has: it takes longer than to read it there. */
 static inline int ag__cost_across(const ag_tensor *t) {
     enum { NOT_CHEAP = 4 };
     if (t->op->flags & AG_OP_CHEAP) return 1;
-    return t->dtype == AG_F64 ? AG__LONG_CHAIN + 1 : NOT_CHEAP;
+    return t->dtype == AG_F64 && t->layout->size * 8 < AG__SECOND_LEVEL ? AG__LONG_CHAIN + 1 : NOT_CHEAP;
 }
 
 /* The program of the region of step s. What it takes to make one stays for the next. */
