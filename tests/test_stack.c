@@ -12,10 +12,12 @@
 #include "tests/support.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 /* LARGE is still short, so that loops are those of a small stack. What is left of SMALL for the C library's own data of a thread, the test's frames, and a signal's. */
 enum { SMALL = 64 * 1024, LARGE = 192 * 1024, SPARE = 8 * 1024, PATTERN = 0x5A };
@@ -81,6 +83,64 @@ START_TEST(a_short_stack_is_noticed) {
         ck_assert_int_eq(pthread_join(thread, NULL), 0);
         pthread_attr_destroy(&attributes);
         ck_assert_int_eq(found, i == 0);
+    }
+}
+END_TEST
+
+static volatile sig_atomic_t found;
+
+static void note_whether_short(int signal) {
+    (void)signal;
+    found = ag__stack_is_short();
+}
+
+/* As asked on a stack of a program's own, which it switches to, at that address if nothing else is there. */
+static bool short_on_another(void *address) {
+    stack_t other = {.ss_size = SMALL}, former;
+    struct sigaction action = {.sa_handler = note_whether_short, .sa_flags = SA_ONSTACK}, was;
+    other.ss_sp = mmap(address, SMALL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    found = other.ss_sp == MAP_FAILED || sigaltstack(&other, &former) != 0 || sigaction(SIGUSR1, &action, &was) != 0;
+    if (found) return false;
+    raise(SIGUSR1);
+    sigaction(SIGUSR1, &was, NULL);
+    sigaltstack(&former, NULL);
+    munmap(other.ss_sp, SMALL);
+    return found;
+}
+
+typedef struct look {
+    bool there_first;
+    size_t below; /* the other stack is so far below this one; 0: anywhere */
+    bool good;
+} look;
+
+/* The thread's own stack has enough. */
+static void *look_at_both(void *l_) {
+    look *l = l_;
+    char *here = (char *)((uintptr_t)__builtin_frame_address(0) / SMALL * SMALL);
+    l->good = l->there_first || !ag__stack_is_short();
+    l->good = short_on_another(l->below ? here - l->below : NULL) && l->good;
+    l->good = !ag__stack_is_short() && l->good;
+    return NULL;
+}
+
+/* Nothing is known of it: also where the first thread's stack has no limit, and others are mapped below what it uses. */
+START_TEST(another_stack_counts_as_short) {
+    struct rlimit was, none;
+    ck_assert_int_eq(getrlimit(RLIMIT_STACK, &was), 0);
+    none = (struct rlimit){was.rlim_max, was.rlim_max};
+    for (int i = 0; i < 6; i++) {
+        look l = {.there_first = i % 2 == 0, .below = i < 2 ? 0 : (size_t)32 * 1024 * 1024};
+        if (i < 4) {
+            ck_assert_int_eq(setrlimit(RLIMIT_STACK, &none), 0);
+            look_at_both(&l);
+            ck_assert_int_eq(setrlimit(RLIMIT_STACK, &was), 0);
+        } else {
+            pthread_t thread;
+            ck_assert_int_eq(pthread_create(&thread, NULL, look_at_both, &l), 0);
+            ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        }
+        ck_assert_msg(l.good, "look %d", i);
     }
 }
 END_TEST
@@ -276,7 +336,9 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("stack");
-    tcase_add_test(plain_group(suite, "short"), a_short_stack_is_noticed);
+    TCase *few = plain_group(suite, "short");
+    tcase_add_test(few, another_stack_counts_as_short); /* first, for nothing has asked yet */
+    tcase_add_test(few, a_short_stack_is_noticed);
     TCase *all = plain_group(suite, "stack");
     if (!under_asan() &&
         !under_valgrind()) { /* of which the first needs larger frames, and the second forbids to look */

@@ -1,6 +1,7 @@
 /* thread -- see thread.h */
 #define _GNU_SOURCE
 #include "autograd/tape/thread.h"
+#include "autograd/tape/op.h"
 
 #include <stdint.h>
 
@@ -28,50 +29,64 @@ bool ag__thread_start(pthread_t *thread, size_t stack, void *(*run)(void *argume
 }
 #endif
 
-#if AG_HAVE_THREADS && defined __linux__
-
-#ifdef __GLIBC__
-static size_t whole_stack(size_t known) { return known; }
-#else
+#ifdef __linux__
+#include <pthread.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-/* musl knows of the first thread's stack only what has been touched: this is what it may grow to. A quarter of the
- * limit may be the program's arguments. */
-static size_t whole_stack(size_t known) {
-    enum { AMPLE = 8 * 1024 * 1024 };
-    struct rlimit limit;
-    if (known == 0 || syscall(SYS_gettid) != (long)getpid() || getrlimit(RLIMIT_STACK, &limit) != 0) return known;
-    const size_t bytes = limit.rlim_cur > AMPLE ? AMPLE : (size_t)limit.rlim_cur, whole = bytes - bytes / 4;
-    return whole > known ? whole : known;
+/* A stack that may grow without a limit counts for so many bytes: others may be mapped below what it uses. */
+enum { MOST = 8 * 1024 * 1024 };
+
+typedef struct stack {
+    uintptr_t low; /* its lowest address */
+    size_t bytes;  /* 0: the system does not say */
+} stack;
+
+static stack stack_below(uintptr_t top, uint64_t may_have) {
+    const size_t bytes = may_have > MOST ? MOST : (size_t)may_have;
+    return (stack){top - bytes, bytes};
 }
-#endif
 
-/* The lowest address of this thread's stack, and its bytes; none: the system does not say. */
-static size_t own_stack(uintptr_t *low) {
-    pthread_attr_t attributes;
-    void *first = NULL;
+/* The one that the program began with has the program's name at its top. C libraries know what of it has been touched,
+ * or read in /proc, which need not be there. */
+static stack first_stack(void) {
+    struct rlimit limit = {.rlim_cur = 0};
+    getrlimit(RLIMIT_STACK, &limit);
+    return stack_below(getauxval(AT_EXECFN), limit.rlim_cur);
+}
+
+/* This thread's, also if the program has made it, which has threads though the library makes none. Before glibc 2.34
+ * only its library of threads says. */
+static stack own_stack(void) {
+    void *low = NULL;
     size_t bytes = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
-    if (pthread_attr_getstack(&attributes, &first, &bytes) != 0) bytes = 0;
-    pthread_attr_destroy(&attributes);
-    const size_t whole = whole_stack(bytes);
-    *low = (uintptr_t)first - (whole - bytes);
-    return whole;
+#if AG_HAVE_THREADS || !defined __GLIBC__ || __GLIBC__ * 100 + __GLIBC_MINOR__ >= 234
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        pthread_attr_getstack(&attributes, &low, &bytes);
+        pthread_attr_destroy(&attributes);
+    }
+#endif
+    return stack_below((uintptr_t)low + bytes, bytes);
 }
 
+AG__NEVER_INLINE static const stack *stacks(void) {
+    static _Thread_local stack known[2];
+    if (known->bytes == 0) known[0] = first_stack(), known[1] = own_stack();
+    return known;
+}
+
+/* Ample is what any loop needs. */
 bool ag__stack_is_short(void) {
     enum { AMPLE = 256 * 1024 };
-    static _Thread_local uintptr_t low;
-    static _Thread_local size_t bytes;
-    static _Thread_local bool known;
-    if (!known) bytes = own_stack(&low);
-    known = true;
-    const uintptr_t left = (uintptr_t)__builtin_frame_address(0) - low; /* huge: it is below, on another one */
-    return bytes > 0 && (left < AMPLE || left > bytes);
+    const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    const stack *s = stacks();
+    for (int i = 0; i < 2; i++, s++)
+        if (here - s->low >= AMPLE && here - s->low <= s->bytes) return false;
+    return true;
 }
 
 #else
+/* Not known: then loops that are two to three times as fast matter more. */
 bool ag__stack_is_short(void) { return false; }
 #endif
