@@ -9,17 +9,7 @@
 
 #include <fftw3.h>
 
-#if AG_HAVE_THREADS
-#include <pthread.h>
-
-static pthread_mutex_t planning = PTHREAD_MUTEX_INITIALIZER;
-
-static void lock(void) { pthread_mutex_lock(&planning); }
-static void unlock(void) { pthread_mutex_unlock(&planning); }
-#else
-static void lock(void) {}
-static void unlock(void) {}
-#endif
+static ag__lock planning = AG__UNLOCKED;
 
 static struct {
     __typeof__(fftwf_plan_guru64_dft) *complex_f32;
@@ -84,32 +74,32 @@ static const unsigned how = FFTW_ESTIMATE | FFTW_PRESERVE_INPUT;
 static bool transform_f32(const ag__transform *t, const lengths *l, void *x, void *y) {
     const fftwf_iodim64 *in = (const fftwf_iodim64 *)l->in[1], *rest = (const fftwf_iodim64 *)l->in[0];
     const int n = l->count[1], m = l->count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
-    lock();
+    ag__take_lock(&planning);
     fftwf_plan plan = t->kind == AG__COMPLEX   ? fftw.complex_f32(n, in, m, rest, x, y, sign, how)
                       : t->kind == AG__TO_HALF ? fftw.to_half_f32(n, in, m, rest, x, y, how)
                                                : fftw.from_half_f32(n, in, m, rest, x, y, how);
-    unlock();
+    ag__leave_lock(&planning);
     if (!plan) return false;
     fftw.execute_f32(plan);
-    lock();
+    ag__take_lock(&planning);
     fftw.destroy_f32(plan);
-    unlock();
+    ag__leave_lock(&planning);
     return true;
 }
 
 static bool transform_f64(const ag__transform *t, const lengths *l, void *x, void *y) {
     const fftw_iodim64 *in = l->in[1], *rest = l->in[0];
     const int n = l->count[1], m = l->count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
-    lock();
+    ag__take_lock(&planning);
     fftw_plan plan = t->kind == AG__COMPLEX   ? fftw.complex_f64(n, in, m, rest, x, y, sign, how)
                      : t->kind == AG__TO_HALF ? fftw.to_half_f64(n, in, m, rest, x, y, how)
                                               : fftw.from_half_f64(n, in, m, rest, x, y, how);
-    unlock();
+    ag__leave_lock(&planning);
     if (!plan) return false;
     fftw.execute_f64(plan);
-    lock();
+    ag__take_lock(&planning);
     fftw.destroy_f64(plan);
-    unlock();
+    ag__leave_lock(&planning);
     return true;
 }
 

@@ -6,17 +6,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-#if AG_HAVE_THREADS
-#include <pthread.h>
-
-static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
-
-static void lock(void) { pthread_mutex_lock(&loading); }
-static void unlock(void) { pthread_mutex_unlock(&loading); }
-#else
-static void lock(void) {}
-static void unlock(void) {}
-#endif
+static ag__lock loading = AG__UNLOCKED;
 
 static void *opened(const char *const *files) {
     void *handle = NULL;
@@ -35,13 +25,13 @@ static bool has_all(void *handle, const ag__library *library) {
 }
 
 bool ag__is_loaded(ag__library *library) {
-    lock();
+    ag__take_lock(&loading);
     if (library->state == 0) {
         void *handle = opened(library->files);
         library->state = handle && has_all(handle, library) ? 1 : -1;
     }
     const bool there = library->state > 0;
-    unlock();
+    ag__leave_lock(&loading);
     return there;
 }
 

@@ -7,10 +7,8 @@
 #include "tests/replay_formulas.h"
 #include "tests/support.h"
 
-#if AG_HAVE_THREADS
-#include <pthread.h>
-#endif
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -326,7 +324,6 @@ static void sums_of_all(double *sum) {
     }
 }
 
-#if AG_HAVE_THREADS
 enum { MOST_OPS = 2000, THREADS = 4 };
 
 static void *sums_in_thread(void *sum) { return sums_of_all(sum), NULL; }
@@ -346,7 +343,6 @@ START_TEST(made_by_threads) {
         }
 }
 END_TEST
-#endif
 
 int main(void) {
     Suite *suite = suite_create("replay");
@@ -365,8 +361,6 @@ int main(void) {
     group = plain_group(suite, "memory");
     tcase_add_test(group, without_memory);
     tcase_add_test(group, made_once);
-#if AG_HAVE_THREADS
     tcase_add_test(group, made_by_threads);
-#endif
     return run_suite(suite);
 }

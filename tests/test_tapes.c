@@ -2,7 +2,8 @@
  *
  * They begin in a process that has done nothing yet, so that all that the library makes once for every tape is made by
  * several at once: libraries loaded, operations replayed, threads of the pool, numbers asked of the system. Each must get the
- * bits of a thread that is alone. The races themselves are found by ThreadSanitizer: ./dev test --tsan. */
+ * bits of a thread that is alone, also where the library was built to make no threads: these are the program's. The races
+ * themselves are found by ThreadSanitizer: ./dev test --tsan. */
 #include "io/io.h"
 #include "nn/nn.h"
 #include "ops/fftw.h"
@@ -11,16 +12,12 @@
 #include "tests/files.h"
 #include "tests/support.h"
 
-#if AG_HAVE_THREADS
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if AG_HAVE_THREADS
 
 enum { THREADS = 4, LAYERS = 20, PARTS = 3 };
 
@@ -257,10 +254,7 @@ START_TEST(a_tape_may_go_to_another_thread) {
 }
 END_TEST
 
-#endif
-
 int main(void) {
-#if AG_HAVE_THREADS
     Suite *suite = suite_create("tapes");
     TCase *group = plain_group(suite, "tapes");
     tcase_add_checked_fixture(group, make_folder, remove_folder);
@@ -268,8 +262,4 @@ int main(void) {
     tcase_add_test(group, cases_at_once);
     tcase_add_test(group, a_tape_may_go_to_another_thread);
     return run_suite(suite);
-#else
-    puts("Skipped: 3, which need threads");
-    return 77;
-#endif
 }
