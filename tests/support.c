@@ -72,6 +72,12 @@ static bool wished(const char *name) {
     return wish && *wish && strcmp(wish, "0") != 0;
 }
 
+ag_tape *tape_with_gaps(const ag_allocator *allocator, int bytes) {
+    ag_tape *t = ag_tape_new_with(allocator);
+    if (t && bytes > 0) t->gap = (uint16_t)bytes;
+    return t;
+}
+
 bool small_run(void) {
     const bool again = wished("AG_TEST_AGAIN") && !wished("AG_TEST_LONG");
     return under_valgrind() || wished("AG_TEST_SMALL") || again;

@@ -59,6 +59,9 @@ bool under_valgrind(void);
 /* Whether one of the two would report a use of this byte. */
 bool is_poisoned(const void *p);
 
+/* A tape that leaves so many bytes behind each buffer, as it does under these two; 0: what it leaves itself. */
+ag_tape *tape_with_gaps(const ag_allocator *allocator, int bytes);
+
 /* Whether to add `tests` tests whose reference is long double: not where that has no more bits than double, on 32-bit Arm
  * and under valgrind. They are then reported as skipped. */
 bool longer_doubles(int tests);
