@@ -21,7 +21,8 @@ DOMAINS = 5  # that a text of formulas is compiled for at most, including itself
 CONFIG = """\
 /* -DAG_BLIS, -DAG_FFTW, -DAG_LAPACK, -DAG_PNG and -DAG_ZLIB use these libraries: link -lblis, -lpng, -lz.
  * FFTW and LAPACK are loaded when something first needs them: link -ldl where the C library has dlopen there.
- * -DAG_HAVE_THREADS=0 uses no threads. */
+ * -DAG_HAVE_THREADS=0 makes no threads. valgrind is told which memory has been taken back, if its headers are there:
+ * -DAG_HAVE_MEMCHECK=0 does not. */
 #ifdef AG_BLIS
 #define AG_HAVE_BLIS 1
 #else
@@ -59,6 +60,13 @@ CONFIG = """\
 #endif
 #ifndef AG_HAVE_THREADS
 #define AG_HAVE_THREADS 1
+#endif
+#ifndef AG_HAVE_MEMCHECK
+#if defined __has_include
+#if __has_include(<valgrind/memcheck.h>) && __has_include(<valgrind/helgrind.h>)
+#define AG_HAVE_MEMCHECK 1
+#endif
+#endif
 #endif
 #ifndef AG_HAVE_MEMCHECK
 #define AG_HAVE_MEMCHECK 0

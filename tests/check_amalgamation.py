@@ -1,8 +1,8 @@
 """The library as one file: check_amalgamation.py [--build LIBRARY] COMPILER...
 
-COMPILER and clang read autograd.c as C17 without a warning, and C++ its header. With --build gcc and clang do, as C17 and C23; the
-README's program is built with it by the command that the README has; and a program that computes prints the same bits with it as
-with LIBRARY, the static library of the build, where COMPILER is that of both."""
+COMPILER and clang read autograd.c as C17 without a warning, and C++ its header; autograd.c finds valgrind's headers. With --build
+gcc and clang do, as C17 and C23; the README's program is built with it by the command that the README has; and a program that
+computes prints the same bits with it as with LIBRARY, the static library of the build, where COMPILER is that of both."""
 
 import pathlib
 import shutil
@@ -54,6 +54,15 @@ def read_alone(folder, compiler):
         run("c++", "-x", "c++", *WARNINGS, "-fsyntax-only", folder / "autograd.h")
 
 
+def finds_valgrind(folder, compiler):
+    """It tells valgrind where a build of the library does."""
+    probe = folder / "probe.c"
+    probe.write_text("#include <valgrind/memcheck.h>\n#ifdef NVALGRIND\n#error\n#endif\n", encoding="utf-8")
+    there = subprocess.run([*compiler, "-fsyntax-only", probe], capture_output=True).returncode == 0
+    if ("VALGRIND_MAKE_MEM_NOACCESS" in run(*compiler, "-E", "-dM", folder / "autograd.c")) != there:
+        sys.exit(f"the headers of valgrind are {'' if there else 'not '}there, and autograd.c takes the opposite for true")
+
+
 def build(folder, library, compiler):
     unit, whole = folder / "autograd.c", folder / "autograd.o"
     for program in "gcc", "clang":
@@ -86,6 +95,7 @@ def main():
             build(folder, library, compiler)
         else:
             read_alone(folder, compiler)
+            finds_valgrind(folder, compiler)
 
 
 main()
