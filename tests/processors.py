@@ -63,6 +63,7 @@ ROWS = [
         "without LAPACK, FFTW, libpng, zlib and threads",
         options=optimised("2", *(f"-D{name}=disabled" for name in ["lapack", "fftw", "png", "zlib", "threads"])),
     ),
+    Row("threadless", "without threads", options=optimised("2", "-Dthreads=disabled")),
     Row("blis", "with BLIS", options=optimised("2", "-Dblis=enabled")),
     Row("amalgamation", "from the one file autograd.c", options=optimised("2", "-Damalgamation=true")),
     Row("gcc-O0", "gcc -O0", **by("gcc", "0")),
