@@ -219,6 +219,8 @@ START_TEST(batch_normalisation_that_lacks_tensors_has_no_output) {
 }
 END_TEST
 
+bool ag__has_lapack(void);
+
 enum { SEVERAL = 16 };
 
 /* Call number i of several results, which may find r[…] as it is; returns how many there are. */
@@ -271,7 +273,9 @@ START_TEST(several_results_that_lack_tensors_are_all_nil) {
                           i);
         ag_tape_free(t);
     }
-    ck_assert_int_gt(more, 4);
+    const bool refused = _i >= 8 && _i <= 10 && !ag__has_lapack(); /* once there are the operands */
+    ck_assert_int_eq(status, refused ? AG_ERR_LIBRARY : AG_OK);
+    ck_assert_int_gt(more, refused ? 2 : 4);
 }
 END_TEST
 
