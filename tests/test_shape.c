@@ -544,6 +544,29 @@ END_TEST
 
 /* ---- Plain calls ---- */
 
+/* A transpose is copied by tiles, of which those at the ends overlap others; within wider rows, too. */
+START_TEST(a_transpose_of_any_size_is_copied) {
+    enum { MOST = 67 };
+    static double values[MOST * MOST];
+    const ag_dtype d = (ag_dtype)_i;
+    for (int i = 0; i < MOST * MOST; i++) values[i] = d == AG_BOOL ? i * 7 % 5 < 2 : i;
+    ag_tensor *all = tensor_of(tape, d, AG_SHAPE(MOST, MOST), values);
+    for (int64_t rows = 1; rows < MOST; rows += rows < 34 ? 1 : 5)
+        for (int64_t columns = 1; columns < MOST; columns += columns < 34 ? 1 : 5) {
+            const ag_mark mark = ag_tape_mark(tape);
+            ag_tensor *part = ag_slice(ag_slice(all, 0, 0, rows, 1), 1, 0, columns, 1);
+            for (int apart = 0; apart < 2; apart++) {
+                ag_tensor *y = ag_contiguous(ag_transpose(apart ? part : ag_contiguous(part), 0, 1));
+                for (int64_t i = 0; i < columns * rows; i++)
+                    ck_assert_msg(ag_element(y, i) == values[i % rows * MOST + i / rows], "element %d of (%d,%d)",
+                                  (int)i, (int)columns, (int)rows);
+            }
+            ag_tape_rewind(tape, mark);
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 /* Many tensors along a new last axis are turned, some elements of each at a time: threads, and inputs of any strides. */
 START_TEST(many_stacked_last_are_a_transpose) {
     enum { MOST = 21 };
@@ -1137,6 +1160,7 @@ int main(void) {
     tcase_add_loop_test(index, short_lines_of_indices, 0, 3);
     tcase_add_test(index, additions_are_counted_in_each_line);
     tcase_add_loop_test(rest, adjoints_are_exact, 0, 15);
+    tcase_add_loop_test(rest, a_transpose_of_any_size_is_copied, 0, AG_DTYPES);
     tcase_add_test(rest, many_stacked_last_are_a_transpose);
     tcase_add_test(rest, parts_make_the_whole);
     tcase_add_test(rest, refused_parts_are_nil);

@@ -62,34 +62,25 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
 
 /* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by
  * tiles: each line of cache is then read once and written once, whatever their addresses have in common. The tiles
- * of some neighbouring lines come one after the other, for the sake of the page table. */
+ * of some neighbouring lines come one after the other, for the sake of the page table. Those at the ends have elements
+ * that others have too, so that they are whole. */
 #define PACK_ROWS(name, tile_of, type, TILE)                                                                           \
     static void tile_of(type *y, const type *x, int64_t tall, int64_t wide, int64_t n, int64_t stride) {               \
-        type tile[TILE][TILE];                                                                                         \
-        if (tall < TILE || wide < TILE) {                                                                              \
-            for (int64_t i = 0; i < tall; i++)                                                                         \
-                for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                   \
-            return;                                                                                                    \
-        }                                                                                                              \
-        if (ag__turn_square(tile, x, stride, sizeof *x)) {                                                             \
-            for (int64_t i = 0; i < TILE; i++) memcpy(y + i * n, tile[i], sizeof tile[i]);                             \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (int64_t j = 0; j < TILE; j++) memcpy(tile[j], x + j * stride, sizeof tile[j]);                            \
-        for (int64_t i = 0; i < TILE; i++)                                                                             \
-            for (int64_t j = 0; j < TILE; j++) y[i * n + j] = tile[j][i];                                              \
+        if (tall == TILE && wide == TILE && ag__turn_square(y, n, x, stride, sizeof *x)) return;                       \
+        for (int64_t i = 0; i < tall; i++)                                                                             \
+            for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                       \
     }                                                                                                                  \
     static void name(void *y_, const void *x_, int64_t rows, int64_t n, int64_t across, int64_t stride) {              \
         enum { NEIGHBOURS = 4 * TILE };                                                                                \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
-        for (int64_t i0 = 0, some; across == 1 && i0 < rows; i0 += some) {                                             \
-            some = rows - i0 < NEIGHBOURS ? rows - i0 : NEIGHBOURS;                                                    \
-            for (int64_t j = 0; j < n; j += TILE)                                                                      \
-                for (int64_t i = i0; i < i0 + some; i += TILE)                                                         \
-                    tile_of(y + i * n + j, x + i + j * stride, i0 + some - i < TILE ? i0 + some - i : TILE,            \
-                            n - j < TILE ? n - j : TILE, n, stride);                                                   \
-        }                                                                                                              \
+        const int64_t tall = ag__lesser(rows, TILE), wide = ag__lesser(n, TILE);                                       \
+        for (int64_t i0 = 0; across == 1 && i0 < rows; i0 += NEIGHBOURS)                                               \
+            for (int64_t j0 = 0; j0 < n; j0 += TILE)                                                                   \
+                for (int64_t i1 = i0; i1 < rows && i1 < i0 + NEIGHBOURS; i1 += TILE) {                                 \
+                    const int64_t i = ag__lesser(i1, rows - tall), j = ag__lesser(j0, n - wide);                       \
+                    tile_of(y + i * n + j, x + i + j * stride, tall, wide, n, stride);                                 \
+                }                                                                                                      \
         for (int64_t i = 0; across != 1 && i < rows; i++, y += n, x += across) {                                       \
             const type first = *x;                                                                                     \
             if (stride == 0)                                                                                           \
