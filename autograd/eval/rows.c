@@ -126,47 +126,49 @@ static inline __attribute__((always_inline)) void turn_tile_8(ag__word_8 *y, int
 /* y[j·beside + i] = x[i·across + j], of two tiles in each direction, one line of y after the other. */
 #define TURN_SQUARE(name, turn_tile, type, TILE)                                                                       \
     SHUFFLING static void name(type *y, int64_t beside, const type *x, int64_t across) {                               \
-        for (int j = 0; j < 2 * TILE; j += TILE)                                                                       \
-            for (int i = 0; i < 2 * TILE; i += TILE)                                                                   \
-                turn_tile(y + j * beside + i, beside, x + i * across + j, across, TILE);                               \
+        for (int k = 0; k < 4; k++) {                                                                                  \
+            const int i = k % 2 * TILE, j = k / 2 * TILE;                                                              \
+            turn_tile(y + j * beside + i, beside, x + i * across + j, across, TILE);                                   \
+        }                                                                                                              \
     }
 TURN_SQUARE(turn_square_4, turn_tile_4, ag__word_4, TILE_4)
 TURN_SQUARE(turn_square_8, turn_tile_8, ag__word_8, TILE_8)
 
-#define COLUMNS_4(n)                                                                                                   \
-    case n:                                                                                                            \
-        for (; i + TILE_4 + spare <= rows; i += TILE_4) {                                                              \
-            if (ahead) ask_for(from + i * columns, TILE_4 * (size_t)columns * sizeof *from);                           \
-            turn_tile_4(to + i, rows, from + i * columns, columns, n);                                                 \
-        }                                                                                                              \
-        break;
-#define COLUMNS_8(n)                                                                                                   \
-    case n:                                                                                                            \
-        for (; i + TILE_8 + spare <= rows; i += TILE_8) {                                                              \
-            if (ahead) ask_for(from + i * columns, TILE_8 * (size_t)columns * sizeof *from);                           \
-            turn_tile_8(to + i, rows, from + i * columns, columns, n);                                                 \
-        }                                                                                                              \
-        break;
+#define TURN_TILES(turn_tile, TILE, columns_of_tile)                                                                   \
+    for (; i + TILE + spare <= rows; i += TILE) {                                                                      \
+        if (ahead) ask_for(from + i * columns, TILE * (size_t)columns * sizeof *from);                                 \
+        turn_tile(to + i, rows, from + i * columns, columns, columns_of_tile);                                         \
+    }                                                                                                                  \
+    return i;
+#define COLUMNS_4(n) TURN_TILES(turn_tile_4, TILE_4, n)
+#define COLUMNS_8(n) TURN_TILES(turn_tile_8, TILE_8, n)
 
 /* Some columns of all rows; returns how many rows are done. The last ones are not, whose vectors would reach beyond
  * the array. */
-SHUFFLING static int64_t turn_tiles_4(ag__word_4 *to, const ag__word_4 *from, int64_t rows, int64_t columns, int64_t n,
+SHUFFLING static int64_t turn_tiles_4(ag__word_4 *to, const ag__word_4 *from, int64_t rows, int64_t columns, int n,
                                       bool ahead) {
     const int64_t spare = (TILE_4 - n + columns - 1) / columns;
     int64_t i = 0;
     switch (n) {
-        COLUMNS_4(1)
-        COLUMNS_4(2) COLUMNS_4(3) COLUMNS_4(4) COLUMNS_4(5) COLUMNS_4(6) COLUMNS_4(7) COLUMNS_4(8) default : break;
+    case 1: COLUMNS_4(1)
+    case 2: COLUMNS_4(2)
+    case 3: COLUMNS_4(3)
+    case 4: COLUMNS_4(4)
+    case 8: COLUMNS_4(8)
+    default: COLUMNS_4(n)
     }
-    return i;
 }
 
-SHUFFLING static int64_t turn_tiles_8(ag__word_8 *to, const ag__word_8 *from, int64_t rows, int64_t columns, int64_t n,
+SHUFFLING static int64_t turn_tiles_8(ag__word_8 *to, const ag__word_8 *from, int64_t rows, int64_t columns, int n,
                                       bool ahead) {
     const int64_t spare = (TILE_8 - n + columns - 1) / columns;
     int64_t i = 0;
-    switch (n) { COLUMNS_8(1) COLUMNS_8(2) COLUMNS_8(3) COLUMNS_8(4) default : break; }
-    return i;
+    switch (n) {
+    case 1: COLUMNS_8(1)
+    case 2: COLUMNS_8(2)
+    case 3: COLUMNS_8(3)
+    default: COLUMNS_8(4)
+    }
 }
 #endif
 
@@ -174,12 +176,12 @@ SHUFFLING static int64_t turn_tiles_8(ag__word_8 *to, const ag__word_8 *from, in
     static void name(type *y, const type *x, int64_t rows, int64_t columns) {                                          \
         for (int64_t j = 0, n; j < columns; j += n) {                                                                  \
             n = ag__lesser(columns - j, TILE);                                                                         \
-            int64_t i = shuffles() ? tiles(y + j * rows, x + j, rows, columns, n, j == 0) : 0;                         \
+            int64_t i = shuffles() ? tiles(y + j * rows, x + j, rows, columns, (int)n, j == 0) : 0;                    \
             for (; i < rows; i++)                                                                                      \
                 for (int64_t k = j; k < j + n; k++) y[k * rows + i] = x[i * columns + k];                              \
         }                                                                                                              \
     }
-static inline int64_t no_tiles(void *to, const void *from, int64_t rows, int64_t columns, int64_t n, bool ahead) {
+static inline int64_t no_tiles(void *to, const void *from, int64_t rows, int64_t columns, int n, bool ahead) {
     return (void)to, (void)from, (void)rows, (void)columns, (void)n, (void)ahead, 0;
 }
 #ifdef SHUFFLES
