@@ -2,6 +2,7 @@
  *
  * A fold's order depends only on the number of elements: LANES running folds side by side, then the lanes pairwise.
  * So the result has the same bits for any vector width. The evaluator joins the folds of blocks, pairwise too. */
+#include "autograd/tape/basis.h"
 #include "autograd/tape/limits.h"
 #include "ops/rules.h"
 
@@ -111,6 +112,41 @@ COMBINE(sum_combine_f64, double, a + b)
     }
 FOLD_SUM(sum_fold_f32, float, wide_f32, sum_combine_f32, sum_lanes_f32)
 FOLD_SUM(sum_fold_f64, double, wide_f64, sum_combine_f64, sum_lanes_f64)
+
+/* Rows of one to eight vectors are added in registers: a sum in memory can be added to only when it has been stored.
+ * The last elements are in a vector with some of those before, which is read before any of these is stored. */
+#ifdef __GNUC__
+#define ADD_ROWS(name, type, vector)                                                                                   \
+    ON_VECTORS static void name(int64_t n, type *y, const type *x, int64_t rows, int64_t across) {                     \
+        enum { WIDTH = sizeof(vector) / sizeof(type) };                                                                \
+        vector sum, last;                                                                                              \
+        memcpy(&last, y + n - WIDTH, sizeof last);                                                                     \
+        for (int64_t j = 0; j < n; j += WIDTH) {                                                                       \
+            if (j + WIDTH <= n) memcpy(&sum, y + j, sizeof sum);                                                       \
+            else j = n - WIDTH, sum = last;                                                                            \
+            const char *from = (const char *)(x + j);                                                                  \
+            for (int64_t i = 0; i < rows; i++, from += across) {                                                       \
+                vector b;                                                                                              \
+                memcpy(&b, from, sizeof b);                                                                            \
+                sum += b;                                                                                              \
+            }                                                                                                          \
+            memcpy(y + j, &sum, sizeof sum);                                                                           \
+        }                                                                                                              \
+    }
+ADD_ROWS(add_rows_f32, float, wide_f32)
+ADD_ROWS(add_rows_f64, double, wide_f64)
+#endif
+
+void ag__combine_rows(void (*combine)(int64_t, void *, const void *), int64_t n, void *y, const void *x, int64_t rows,
+                      int64_t across) {
+#ifdef __GNUC__
+    const bool narrow = n >= 8 && n <= 64 && ag__has_avx2();
+    if (narrow && combine == sum_combine_f32) add_rows_f32(n, y, x, rows, across);
+    else if (narrow && combine == sum_combine_f64) add_rows_f64(n, y, x, rows, across);
+    else
+#endif
+        for (const char *from = x; rows > 0; rows--, from += across) combine(n, y, from);
+}
 
 const ag_reduction ag__reduction_sum = {
     .identity = 0,

@@ -2,6 +2,7 @@
  *
  * Equal numbers are the hardest, because every addition to a running sum is then rounded the same way. Products are
  * tested in test_matmul.c. */
+#include "autograd/tape/limits.h"
 #include "autograd/tape/tape.h"
 #include "ops/rules.h"
 #include "tests/support.h"
@@ -14,6 +15,8 @@ static const double numbers[] = {0.1, 1.37, 1.999};
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 static const double most = 1e-6;
+
+enum { WIDE = 70, TALL = 200 };
 
 /* Whether all elements of y are `times` the f32 nearest to x. */
 static void expect_all(ag_tensor *y, double x, double times, const char *what) {
@@ -46,6 +49,46 @@ START_TEST(reductions) {
     for (int64_t n = 70; n <= longest; n = n * 5 + 1)
         for (int64_t m = 1; m <= 9; m += 4)
             for (int i = 0; i < NUMBERS; i++) check_reductions(n, m, numbers[i]);
+}
+END_TEST
+
+/* ---- The order down columns ---- */
+
+static double added(ag_dtype d, double a, double b) { return d == AG_F32 ? (double)((float)a + (float)b) : a + b; }
+
+/* The sum of every across-th of these: some one after the other, and the sums of those pairwise. */
+static double in_groups(ag_dtype d, const double *x, int64_t rows, int64_t across) {
+    double sum[WIDE];
+    int64_t groups = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        if (i % AG__ROWS_A_GROUP == 0) sum[groups++] = x[i * across];
+        else sum[groups - 1] = added(d, sum[groups - 1], x[i * across]);
+    }
+    for (int64_t step = 1; step < groups; step *= 2)
+        for (int64_t i = 0; i + step < groups; i += 2 * step) sum[i] = added(d, sum[i], sum[i + step]);
+    return sum[0];
+}
+
+/* Rows of one to many vectors, of which the last may not be whole; alone and in a region. */
+START_TEST(rows_are_added_in_order_however_wide) {
+    static const int64_t extents[] = {2, 31, 32, 33, 64, 65, TALL};
+    static double x[TALL * WIDE];
+    const ag_dtype d = _i % 2 ? AG_F64 : AG_F32;
+    for (int64_t i = 0; i < TALL * WIDE; i++)
+        x[i] = d == AG_F32 ? (float)(scatter((uint64_t)i) / 3) : scatter((uint64_t)i) / 3;
+    for (int e = 0; e < 7; e++)
+        for (int64_t columns = AG__FEWEST_COLUMNS; columns < WIDE; columns++) {
+            const ag_mark mark = ag_tape_mark(tape);
+            ag_tensor *all = tensor_of(tape, d, AG_SHAPE(extents[e], WIDE), x);
+            ag_tensor *apart = ag_slice(all, 1, 0, columns, 1), *together = ag_contiguous(apart);
+            ag_tensor *sums[] = {ag_sum_over(apart, AG_AXES(0), false), ag_sum_over(together, AG_AXES(0), false),
+                                 ag_neg(ag_sum_over(ag_neg(together), AG_AXES(0), false))};
+            for (int way = 0; way < 3; way++)
+                for (int64_t j = 0; j < columns; j++)
+                    ck_assert_msg(ag_element(sums[way], j) == in_groups(d, x + j, extents[e], WIDE),
+                                  "way %d: column %d of %d, %d rows", way, (int)j, (int)columns, (int)extents[e]);
+            ag_tape_rewind(tape, mark);
+        }
 }
 END_TEST
 
@@ -425,6 +468,7 @@ int main(void) {
     Suite *suite = suite_create("sums");
     TCase *sums = tape_group(suite, "sums");
     tcase_add_test(sums, reductions);
+    tcase_add_loop_test(sums, rows_are_added_in_order_however_wide, 0, 2);
     tcase_add_test(sums, additions_at_indices);
     tcase_add_test(sums, millions_of_additions);
     tcase_add_test(sums, the_gradient_of_a_gather_counts);

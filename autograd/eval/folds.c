@@ -5,6 +5,7 @@
  * (2 3)) ((4 5) 6). */
 #include "autograd/eval/pack.h"
 #include "autograd/eval/rows.h"
+#include "autograd/tape/basis.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -141,14 +142,14 @@ static AG__RARE void fold_long(const reduction *r, int threads) {
 
 /* ---- The same for a few outputs whose elements alternate: strips of them are turned into rows. ---- */
 
-enum { MOST_ALTERNATE = 4 };
+enum { MOST_ALTERNATE = 4 }; /* of the longest elements */
 
 /* How many outputs' elements alternate; 1: no two do. */
 static int64_t alternating(const reduction *r) {
     const int last = r->kept.rank - 1;
     if (last < 0 || r->reduced.rank != 1 || r->kept.stride[last] != 1) return 1;
     const int64_t n = r->kept.extent[last];
-    return n <= MOST_ALTERNATE && r->reduced.stride[0] == n ? n : 1;
+    return n * (int64_t)r->bytes <= MOST_ALTERNATE * AG__MOST_BYTES && r->reduced.stride[0] == n ? n : 1;
 }
 
 static AG__RARE void fold_alternating(const reduction *r, int64_t output, int64_t n, char *partial) {
@@ -254,7 +255,11 @@ static void fold_group(const reduction *r, const columns *c, int64_t strip, int6
     char *y = c->groups == 1 ? r->y + output * (int64_t)r->bytes
                              : r->partial + output * c->groups * (int64_t)r->bytes + group * width;
     memcpy(y, row_of(r, x, first), (size_t)width);
-    for (int64_t row = first + 1; row < end; row++) r->op->combine[r->dtype](n, y, row_of(r, x, row));
+    const int64_t across = r->reduced.stride[0] * (int64_t)r->bytes;
+    for (int64_t row = first + 1, rows; row < end; row += rows) {
+        rows = r->reduced.rank == 1 ? end - row : 1;
+        ag__combine_rows(r->op->combine[r->dtype], n, y, row_of(r, x, row), rows, across);
+    }
 }
 
 static void join_groups(const reduction *r, const columns *c, int64_t strip) {

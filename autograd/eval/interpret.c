@@ -7,6 +7,7 @@
 #include "autograd/eval/pack.h"
 #include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
+#include "autograd/tape/basis.h"
 #include "autograd/tape/replay.h"
 
 #include <string.h>
@@ -96,12 +97,13 @@ static void fold_lanes(const ag_tensor *t, int64_t count, char *y, const char *l
 static void fold_down(const ag__running *r, const ag__instruction *q, const strip *at, const char *x) {
     const ag_tensor *t = r->table[q->node];
     const ag_reduction *op = t->op->reduction;
-    int64_t bytes = (int64_t)ag__bytes(t);
-    for (int64_t i = 0; i < at->rows; i++, x += at->columns * bytes) {
-        int64_t row = at->row + i;
-        char *y = r->partial[q->y] + fold_offset(r, row, at->column) * bytes;
-        if (row % AG__ROWS_A_GROUP == 0) memcpy(y, x, (size_t)(at->columns * bytes));
-        else op->combine[t->dtype](at->columns, y, x);
+    const int64_t width = at->columns * (int64_t)ag__bytes(t);
+    for (int64_t row = at->row, end = row + at->rows, rows; row < end; row += rows, x += rows * width) {
+        const int64_t within = row % AG__ROWS_A_GROUP;
+        char *y = r->partial[q->y] + fold_offset(r, row, at->column) * (int64_t)ag__bytes(t);
+        rows = ag__lesser(end - row, within ? AG__ROWS_A_GROUP - within : 1);
+        if (within == 0) memcpy(y, x, (size_t)width);
+        else ag__combine_rows(op->combine[t->dtype], at->columns, y, x, rows, width);
     }
 }
 

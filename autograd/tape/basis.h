@@ -27,6 +27,11 @@ bool ag__rows_usable(const ag_call *call);
 size_t ag__rows_bytes(const ag_call *call, int64_t most);
 void ag__eval_rows(const ag_call *call, int64_t most, int64_t first, int64_t rows, void *y, void *memory);
 
+/* The kernel of y[i] = y[i] ∘ x[i] on `rows` rows of n elements, `across` bytes from one to the next, one after the
+ * other: of narrow rows, sums are kept in registers. In ops/folding.c. */
+void ag__combine_rows(void (*combine)(int64_t, void *, const void *), int64_t n, void *y, const void *x, int64_t rows,
+                      int64_t across);
+
 /* Elementwise inputs of different shapes are broadcast by ag_broadcast_to, which ops/shape.h declares. */
 
 #endif
