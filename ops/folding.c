@@ -92,7 +92,12 @@ typedef uint64_t words __attribute__((vector_size(32)));
 /* ---- Sums, means ---- */
 
 COMBINE(sum_combine_i64, uint64_t, a + b)
-FOLD_BY(sum_fold_i64, sum_combine_i64, uint64_t)
+AG_BLOCK_KERNEL(void, sum_fold_i64, (int64_t n, void *y, const void *x_), (n, y, x_)) {
+    const ag__word_8 *x = x_;
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    *(ag__word_8 *)y = sum;
+}
 COMBINE(sum_combine_f32, float, a + b)
 COMBINE(sum_combine_f64, double, a + b)
 
