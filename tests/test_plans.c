@@ -268,14 +268,14 @@ START_TEST(what_is_planned_depends_on_sizes) {
     if (cases[_i].elements < 1) return;
     ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(cases[_i].elements), 0);
+    const int first = cases[_i].visit == 64 && !tape->compile ? 0 : cases[_i].visit;
     for (int visit = 1; visit <= 70; visit++) {
         ag_mark mark = ag_tape_mark(tape);
         ag_tensor *y = ag_tanh(ag_exp(ag_neg(x)));
         ag_profile_start(tape);
         ck_assert_int_eq(ag_eval(y), AG_OK);
         ag_profile_stop(tape);
-        ck_assert_msg(has_region() == (cases[_i].visit && visit >= cases[_i].visit), "%d elements, visit %d",
-                      (int)cases[_i].elements, visit);
+        ck_assert_msg(has_region() == (first && visit >= first), "%d elements, visit %d", (int)cases[_i].elements, visit);
         ag_tape_rewind(tape, mark);
     }
     ck_assert(cases[_i].elements >= AG__FEW || plans_made() == 0);

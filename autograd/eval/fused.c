@@ -173,10 +173,15 @@ static bool run_small(const ag__evaluation *e, uint32_t low, uint32_t high, cons
     return little ? ag__run_little(e, low, high) : ag__run_reference(e, low, high);
 }
 
+/* Whether planning never pays. Without machine code a plan of several elements saves nothing. */
+static bool has_few(const ag_tape *tape, const ag__amount *amount) {
+    const double nodes = amount->nodes;
+    return amount->work < nodes * AG__FEW || (!tape->compile && amount->work < nodes * AG__SEVERAL);
+}
+
 static bool run_chunk(const ag__evaluation *e, uint32_t low, uint32_t high, const ag__amount *amount) {
     ag_tape *tape = e->tape;
-    if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && amount->work < (double)amount->nodes * AG__FEW)
-        return run_small(e, low, high, amount);
+    if (tape->evaluator == AG_EVALUATOR_AUTOMATIC && has_few(tape, amount)) return run_small(e, low, high, amount);
     ag__chunk c;
     int64_t since = ag__observed_from(tape);
     ag__plan *plan = ag__chunk_take(e, low, amount, ag__structure_of(tape), &c) ? ag__plan_for(&c) : NULL;
