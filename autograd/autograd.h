@@ -113,7 +113,7 @@ AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
  * process may use, by its affinity and its control group, counted when a tape first needs the number and by each call
  * with 0. The calling thread is one of them; the library makes the others when they are first needed, shares them among
  * all tapes, and does without where the system gives none. Signals go to the program's own threads. A child of fork has
- * threads of its own. Results have the same bits for any number.
+ * threads of its own. Results have the same bits for any number: all threads round as the calling one does.
  * Errors: none; a negative number changes nothing; 0 for a NULL tape */
 AG_API int ag_tape_set_threads(ag_tape *tape, int threads);
 

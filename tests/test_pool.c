@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fenv.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -133,6 +134,49 @@ static void run_all_numbers(void) {
 }
 
 START_TEST(each_share_is_run_once) { in_child(run_all_numbers); }
+END_TEST
+
+/* ---- Rounding ---- */
+
+/* Quotients that tell the directions apart. */
+typedef struct quotients {
+    double third, fifth, minus;
+} quotients;
+
+static quotients divide(void) {
+    volatile double one = 1, three = 3, five = 5;
+    return (quotients){one / three, one / five, -one / three};
+}
+
+typedef struct roundings {
+    pthread_t caller;
+    quotients wanted;
+    atomic_int others, wrong;
+} roundings;
+
+/* Long enough that other threads take shares. */
+static void look_at_rounding(void *r_, int i, int n) {
+    roundings *r = r_;
+    (void)i, (void)n;
+    const quotients q = divide();
+    if (q.third != r->wanted.third || q.fifth != r->wanted.fifth || q.minus != r->wanted.minus) r->wrong++;
+    if (!pthread_equal(pthread_self(), r->caller)) r->others++;
+    pause_for(200);
+}
+
+/* The pool's threads are there before the caller's rounding changes, and round as the caller of each job does. */
+static void round_in_all_directions(void) {
+    static const int directions[] = {FE_TONEAREST, FE_UPWARD, FE_TOWARDZERO, FE_DOWNWARD, FE_TONEAREST};
+    roundings r = {.caller = pthread_self()};
+    for (int k = 0; k < 5; k++) {
+        require(fesetround(directions[k]) == 0);
+        r.wanted = divide(), r.others = 0;
+        for (int calls = 0; r.others == 0 && calls < 100000; calls++) ag__parallel(4, look_at_rounding, &r);
+        require(r.others > 0 && r.wrong == 0);
+    }
+}
+
+START_TEST(threads_round_as_their_caller_does) { in_child(round_in_all_directions); }
 END_TEST
 
 /* ---- A loaded machine ---- */
@@ -636,6 +680,7 @@ int main(void) {
     tcase_add_test(forked, parent_and_child_go_on_after_a_fork);
     tcase_add_test(forked, children_go_on_whatever_other_threads_are_at);
     tcase_add_test(n, where_threads_are_refused_there_are_fewer);
+    if (!under_valgrind()) tcase_add_test(n, threads_round_as_their_caller_does); /* which rounds to nearest alone */
     tcase_add_test(n, the_number_of_threads_changes_between_evaluations);
     tcase_add_test(n, the_default_comes_from_the_environment);
     tcase_add_test(n, a_control_group_limits_the_processors);

@@ -11,6 +11,7 @@
 #include "autograd/tape/thread.h"
 
 #if AG_HAVE_THREADS
+#include <fenv.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -25,12 +26,27 @@
  * without enough threads, after the system has refused one, before it is asked again. */
 enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000 };
 
+/* ---- How numbers are rounded ----
+ *
+ * A program may have changed it for its own thread: to another direction, or, by a library built with -ffast-math, to
+ * subnormal numbers that are 0. Shares of one job must not differ in that. */
+
+#if defined __GNUC__ && defined __SSE2_MATH__
+enum { HOW = 0xe040 }; /* of the control register: the direction, subnormal results are 0, subnormal operands are */
+static unsigned rounding(void) { return __builtin_ia32_stmxcsr(); }
+static void round_as(unsigned how) { __builtin_ia32_ldmxcsr((rounding() & ~(unsigned)HOW) | (how & HOW)); }
+#else
+static unsigned rounding(void) { return (unsigned)fegetround(); }
+static void round_as(unsigned how) { fesetround((int)how); }
+#endif
+
 /* ---- The state of a thread ---- */
 
 typedef struct job {
     _Alignas(64) void (*run)(void *argument, int i, int n); /* aligned: the flags below fit into its address */
     void *argument;
     int n, units, first, workers; /* workers: their number; `first` was asked first */
+    unsigned rounding;            /* the caller's */
     _Atomic uint64_t taken[MOST_UNITS / WORD];
 } job;
 
@@ -181,6 +197,7 @@ static void *work(void *w_) {
     for (job *j; (j = next_job(w)) != NULL;) {
         int offset = number - j->first;
         if (offset < 0) offset += j->workers;
+        round_as(j->rounding);
         take_shares(j, (offset + 1) % j->units);
         ANNOTATE_HAPPENS_BEFORE(&w->thread);
         if (atomic_exchange(&w->at, IDLE) & AWAITED) wake(w);
@@ -306,6 +323,7 @@ static void run_together(int n, void (*run)(void *argument, int i, int n), void 
     party p; /* large, but seldom full */
     p.count = 0;
     job j = {.run = run, .argument = argument, .n = n, .units = n < MOST_UNITS ? n : MOST_UNITS};
+    j.rounding = rounding();
     j.workers = atomic_load_explicit(&pool.count, memory_order_acquire);
     j.first = favourite < j.workers ? favourite : 0;
     ask_those_there(&p, &j);
