@@ -6,6 +6,7 @@
 #include "io/csv.h"
 #include "io/input.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -16,14 +17,17 @@ typedef struct table {
     char separator;
 } table;
 
+/* Any number of 15 digits, of f32 6, is its own value's text, unless it is subnormal. */
 const char *ag__csv_real(char to[AG__CSV_NUMBER], ag_dtype dtype, double value) {
-    int digits = dtype == AG_F32 ? 6 : 15, most = dtype == AG_F32 ? 9 : 17;
+    const bool narrow = dtype == AG_F32;
+    const int most = narrow ? 9 : 17;
+    int digits = fabs(value) < (narrow ? (double)FLT_MIN : DBL_MIN) ? 1 : narrow ? 6 : 15;
     bool same = false;
     if (!isfinite(value)) ag__format(to, AG__CSV_NUMBER, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
     else
         for (; digits <= most && !same; digits++) {
             ag__format(to, AG__CSV_NUMBER, "%.*g", digits, value);
-            same = dtype == AG_F32 ? (double)ag__parse_f32(to) == value : ag__parse_f64(to) == value;
+            same = (narrow ? (double)ag__parse_f32(to) : ag__parse_f64(to)) == value;
         }
     return to;
 }

@@ -3,6 +3,7 @@
  * Parameters are checked, broadcast to each other, and made NaN where they are invalid. */
 #include "ops/sampling.h"
 
+#include <float.h>
 #include <math.h>
 
 /* A call: its parameters, broadcast to each other. */
@@ -122,9 +123,14 @@ ag_tensor *ag_draw_gumbel(ag_tensor *location, ag_tensor *scale) {
     return placed(&d, ag_neg(ag_log(exponential(&d))));
 }
 
+/* Not 0, whose logarithm is infinite: at least the smallest normal number. */
+static ag_tensor *over_zero(ag_tensor *x) {
+    return ag_clamp_min(x, ag_dtype_of(x) == AG_F32 ? (double)FLT_MIN : DBL_MIN);
+}
+
 ag_tensor *ag_draw_gamma(ag_tensor *a, ag_tensor *rate) {
     BEGIN("draw_gamma", a, rate);
-    return ag_div(ag__gamma_numbers(d.x[0], false), from_zero(&d, d.x[1], true));
+    return over_zero(ag_div(ag__gamma_numbers(d.x[0], false), from_zero(&d, d.x[1], true)));
 }
 
 ag_tensor *ag_draw_beta(ag_tensor *a, ag_tensor *b) {
@@ -137,7 +143,7 @@ ag_tensor *ag_draw_dirichlet(ag_tensor *a) {
     BEGIN("draw_dirichlet", a);
     if (d.shape.rank == 0 || d.shape.extent[d.shape.rank - 1] == 0)
         return fail(&d, AG_ERR_SHAPE, "an axis with elements is wanted"), d.nil;
-    return ag_softmax(ag__gamma_numbers(a, true), -1);
+    return over_zero(ag_softmax(ag__gamma_numbers(a, true), -1));
 }
 
 ag_tensor *ag_draw_student(ag_tensor *freedom) {

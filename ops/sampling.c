@@ -62,13 +62,12 @@ ag_tensor *ag__random_key(ag_tape *tape) {
 typedef double sampler(const double p[2], ag__bits *r);
 typedef void sampler_of_lots(const ag__bits *of, int n, const uint32_t *word, const double *x, double *y);
 
-/* normals: each number begins with a normal one. least: the result is not smaller. */
+/* normals: each number begins with a normal one. */
 typedef struct sampling {
     const ag_call *call;
     sampler *sample;
     sampler_of_lots *sample_lots; /* of one parameter, in place of `sample`; may be NULL */
     bool normals;
-    double least;
 } sampling;
 
 enum { LOT = AG__PHILOX_LANES, GROUP = AG__PHILOX_GROUP, FEW_WORDS = AG__LIMIT(8, 2) };
@@ -109,7 +108,6 @@ static void sample_lot(const sampling *s, int64_t at, int64_t n) {
         r.first = word + i;
         if (s->normals) r.normal = normal[i];
         result[i] = s->sample(p, &r);
-        if (result[i] < s->least) result[i] = s->least;
     }
     if (y->dtype == AG_F32) ag__narrow(n, (float *)y->data + at, result);
     else memcpy((double *)y->data + at, result, (size_t)n * sizeof *result);
@@ -130,7 +128,7 @@ static bool sample_with(sampling s) {
 }
 
 static bool sample_all(const ag_call *call, sampler *sample) {
-    return sample_with((sampling){.call = call, .sample = sample, .least = -(double)INFINITY});
+    return sample_with((sampling){.call = call, .sample = sample});
 }
 
 bool ag__is_key(const ag_tensor *x) { return ag_dtype_of(x) == AG_I64 && ag_rank(x) == 1 && ag_extent(x, 0) == 2; }
@@ -184,11 +182,8 @@ static double gamma_number(const double p[2], ag__bits *r) {
     return log_boost < 0 ? d * v * ag__e_to(log_boost) : d * v;
 }
 
-/* Never less than the smallest normal number: a logarithm of it is finite. */
 static bool gamma_eval(const ag_call *call) {
-    const bool logarithm = *(const double *)call->attributes != 0;
-    const double least = call->y.dtype == AG_F32 ? (double)FLT_MIN : DBL_MIN;
-    return sample_with((sampling){call, gamma_number, NULL, true, logarithm ? -(double)INFINITY : least});
+    return sample_with((sampling){.call = call, .sample = gamma_number, .normals = true});
 }
 
 static ag_tensor *gamma_vjp(ag_tensor *y, ag_tensor *g, int i) {

@@ -203,14 +203,18 @@ START_TEST(numbers_may_be_huge) {
 }
 END_TEST
 
+/* Nor where a rate would make them so small, or the others of a vector. */
 START_TEST(gamma_numbers_of_small_shapes_are_never_0) {
     for (int d = AG_F32; d <= AG_F64; d++) {
         ag_tensor *small = all((ag_dtype)d, 1e-3), *y = ag_draw_gamma(small, all((ag_dtype)d, 1)), *b;
-        ck_assert_double_gt(ag_item(ag_min(y)), 0);
+        const double least = d == AG_F32 ? (double)FLT_MIN : DBL_MIN;
+        ck_assert_double_eq(ag_item(ag_min(y)), least);
+        ck_assert_double_eq(ag_item(ag_min(ag_draw_gamma(small, all((ag_dtype)d, 1e30)))), least);
         b = ag_draw_beta(small, small); /* nearly always at one of its ends */
         ck_assert_double_eq_tol(ag_item(ag_mean(ag_cast(b, AG_F64))), 0.5, 4 * 0.5 / sqrt(MANY));
         ag_tensor *p = ag_draw_dirichlet(ag_full(tape, (ag_dtype)d, AG_SHAPE(1000, 4), 1e-3));
         ag_tensor *total = ag_sum_over(p, AG_AXES(1), false);
+        ck_assert_double_eq(ag_item(ag_min(p)), least);
         ck_assert_double_le(fabs(ag_item(ag_max(total)) - 1), 1e-6);
         ck_assert_double_le(fabs(ag_item(ag_min(total)) - 1), 1e-6);
     }

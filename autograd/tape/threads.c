@@ -29,12 +29,11 @@ enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, S
 /* ---- How numbers are rounded ----
  *
  * A program may have changed it for its own thread: to another direction, or, by a library built with -ffast-math, to
- * subnormal numbers that are 0. Shares of one job must not differ in that. */
+ * subnormal numbers that are 0. Shares of one job must not differ in that, nor in the exceptions that it has asked for. */
 
 #if defined __GNUC__ && defined __SSE2_MATH__
-enum { HOW = 0xe040 }; /* of the control register: the direction, subnormal results are 0, subnormal operands are */
 static unsigned rounding(void) { return __builtin_ia32_stmxcsr(); }
-static void round_as(unsigned how) { __builtin_ia32_ldmxcsr((rounding() & ~(unsigned)HOW) | (how & HOW)); }
+static void round_as(unsigned how) { __builtin_ia32_ldmxcsr(how); }
 #else
 static unsigned rounding(void) { return (unsigned)fegetround(); }
 static void round_as(unsigned how) { fesetround((int)how); }
