@@ -28,9 +28,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <initializer_list>
+#include <limits>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -187,7 +190,15 @@ class tensor;
 
 namespace detail {
 inline tensor made(ag_tensor *t, const char *file, int line);
+
+/* By its bits: a program that is compiled with -ffast-math finds nothing unequal to itself. */
+inline bool is_nan(double x) {
+    static_assert(std::numeric_limits<double>::is_iec559 && sizeof x == sizeof(uint64_t), "double must be IEEE-754's");
+    uint64_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits << 1 > UINT64_C(0x7ff) << 53;
 }
+} // namespace detail
 
 /* tensor -- a handle; copying it copies no elements */
 class tensor {
@@ -252,7 +263,7 @@ public:
 
 private:
     double number(double x) const {
-        if (x != x && ag_tape_status(tape()) != AG_OK) detail::failed(tape());
+        if (detail::is_nan(x) && ag_tape_status(tape()) != AG_OK) detail::failed(tape());
         return x;
     }
     ag_tensor *t_;
@@ -263,6 +274,8 @@ class operand {
 public:
     operand(const tensor &t, AG_HPP_HERE) : t_(t.get()), file_(file), line_(line) {}
     operand(ag_tensor *t, AG_HPP_HERE) : t_(t), file_(file), line_(line) {}
+    /* The number 0 is no NULL: maximum(x, 0) is an error of the program, as maximum(x, 1) is. */
+    template <class T, class = std::enable_if_t<std::is_same<T, int>::value>> operand(T, AG_HPP_HERE) = delete;
     ag_tensor *get() const { return t_; }
     const char *file() const { return file_; }
     int line() const { return line_; }
@@ -980,6 +993,14 @@ template <class S> detail::number<S> operator*(const operand &x, S s) { return s
 template <class S> detail::number<S> operator*(S s, const operand &x) { return scale(x, static_cast<double>(s)); }
 template <class S> detail::number<S> operator/(const operand &x, S s) { return div_scalar(x, static_cast<double>(s)); }
 template <class S> detail::number<S> operator/(S s, const operand &x) { return rdiv_scalar(static_cast<double>(s), x); }
+template <class S> detail::number<S> operator<(const operand &x, S s) { return less_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator<(S s, const operand &x) { return greater_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator<=(const operand &x, S s) { return less_equal_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator<=(S s, const operand &x) { return greater_equal_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator>(const operand &x, S s) { return greater_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator>(S s, const operand &x) { return less_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator>=(const operand &x, S s) { return greater_equal_scalar(x, static_cast<double>(s)); }
+template <class S> detail::number<S> operator>=(S s, const operand &x) { return less_equal_scalar(x, static_cast<double>(s)); }
 
 /* ---- Functions of lists ---- */
 

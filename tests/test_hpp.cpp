@@ -77,7 +77,9 @@ static void has_operators() {
     EXPECT(has(x + 1, {2, 3}) && has(1 + x, {2, 3}) && has(x - 1, {0, 1}) && has(1 - x, {0, -1}));
     EXPECT(has(x * 2, {2, 4}) && has(2.f * x, {2, 4}) && has(x / 2, {.5, 1}) && has(2 / x, {2, 1}));
     EXPECT(has(x < y, {1, 1}) && has(x > y, {0, 0}) && has(x <= x, {1, 1}) && has(x >= y, {0, 0}));
-    EXPECT(has(where(x > tape.constant(1.), x, y), {4, 2}));
+    EXPECT(has(x < 2, {1, 0}) && has(x > 0, {1, 1}) && has(x <= 1.f, {1, 0}) && has(x >= 2., {0, 1}));
+    EXPECT(has(2 < x, {0, 0}) && has(0 > x, {0, 0}) && has(1 <= x, {1, 1}) && has(1 >= x, {1, 0}));
+    EXPECT(has(where(x > tape.constant(1.), x, y), {4, 2}) && has(where(x > 1, x, y), {4, 2}));
     EXPECT(has(ag::concat({x, y}, 0), {1, 2, 4, 8}) && has(sum_over(tape.ones({2, 3}), {0}), {2, 2, 2}));
     EXPECT(sum_over(tape.ones({2, 3}), {0, 1}, true).shape() == ag::shape{1, 1});
     EXPECT(has(reshape(tape.arange(4), {2, 2}), {0, 1, 2, 3}) &&
@@ -122,6 +124,9 @@ static void differentiates() {
     EXPECT(!ag_requires_grad(x * x));
 }
 
+static_assert(!std::is_constructible<ag::operand, int>::value, "a number is no tensor, 0 neither");
+static_assert(std::is_constructible<ag::operand, std::nullptr_t>::value, "an input may be left out");
+
 static void calls_c() {
     ag::tape tape;
     ag_linear layer;
@@ -137,7 +142,7 @@ static void reports_errors() {
     ag::tape quiet;
     auto bad = quiet.ones({2}) + quiet.ones({3});
     EXPECT(bad.is_nil() && quiet.status() == AG_ERR_SHAPE && quiet.error().find("test_hpp.cpp:") != std::string::npos);
-    EXPECT(std::isnan(bad.item()));
+    EXPECT(ag::detail::is_nan(bad.item()) && !ag::detail::is_nan(std::numeric_limits<double>::max()));
     try {
         quiet.check();
         expect_at(__LINE__, false, "check");

@@ -29,7 +29,7 @@ enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, S
 /* ---- How numbers are rounded ----
  *
  * A program may have changed it for its own thread: to another direction, or, by a library built with -ffast-math, to
- * subnormal numbers that are 0. Shares of one job must not differ in that, nor in the exceptions that it has asked for. */
+ * subnormal numbers that are 0. Shares of one job must not differ in that, nor in the exceptions that it asks for. */
 
 #if defined __GNUC__ && defined __SSE2_MATH__
 static unsigned rounding(void) { return __builtin_ia32_stmxcsr(); }
