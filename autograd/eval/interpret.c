@@ -142,8 +142,11 @@ static AG__RARE void pack_columns(const ag__region *g, const ag_tensor *t, const
         ag__pack_walk(y, x + (group * s[0] + first * s[2]) * (int64_t)bytes, &w, 0, at->n, bytes);
         return;
     }
+    const ag_array from = ag__array_of(t);
+    const ag__walk w = ag__walk_over(from.rank, from.shape, from.stride);
     for (int64_t k = 0; k < at->n; k += across)
-        pack_strip(t, y + (size_t)k * bytes, at->start + k % at->rows * g->columns + k / at->rows * g->inner, across);
+        ag__pack_walk(y + (size_t)k * bytes, from.data, &w,
+                      at->start + k % at->rows * g->columns + k / at->rows * g->inner, across, bytes);
 }
 
 static AG__RARE void put_columns(const ag__region *g, const strip *at, int64_t bytes, char *y, const char *x) {
