@@ -223,6 +223,32 @@ START_TEST(a_sum_of_everything_is_computed_once) {
 }
 END_TEST
 
+/* Rows that are interleaved read a tensor that is broadcast over some of the axes before, in and after the columns: the
+ * second operand has the extents of the first, or 1. */
+START_TEST(interleaved_rows_read_what_is_broadcast_over_some_axes) {
+    enum { AXES = 5 };
+    static const int64_t all[][AXES] = {{3, 5, 7, 2, 10}, {2, 9, 12, 4, 16}, {4, 3, 5, 1, 70}, {2, 2, 300, 3, 5}};
+    const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
+    const int64_t *extent = all[_i / 2];
+    for (int ones = 0; ones < 1 << AXES; ones++) {
+        ag_shape shape = {AXES, {extent[0], extent[1], extent[2], extent[3], extent[4]}}, some = shape;
+        for (int i = 0; i < AXES; i++)
+            if (ones >> i & 1) some.extent[i] = 1;
+        ag_tensor *x = ag_keep(ag_uniform(tape, dtype, shape, -1, 1)), *b = ag_keep(ag_uniform(tape, dtype, some, -1, 1));
+        ag_tensor *y[2], *d[2];
+        ck_assert_int_eq(ag_eval(x) + ag_eval(b), AG_OK);
+        for (int k = 0; k < 2; k++) {
+            ag_tape_set_evaluator(tape, k ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+            y[k] = ag_softmax(ag_mul(x, b), 2);
+            ck_assert_int_eq(ag_grad(ag_sum(ag_square(y[k])), 1, &x, &d[k]), AG_OK);
+            ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){y[k], d[k]}), AG_OK);
+        }
+        expect_same(y[0], y[1]);
+        expect_same(d[0], d[1]);
+    }
+}
+END_TEST
+
 /* A user's operation is fused like the library's. */
 static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
@@ -1046,6 +1072,7 @@ int main(void) {
     tcase_add_test(regions, a_chain_is_one_sweep);
     if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     if (usual_pieces(1)) tcase_add_test(regions, so_is_softmax_over_a_middle_axis);
+    tcase_add_loop_test(regions, interleaved_rows_read_what_is_broadcast_over_some_axes, 0, 8);
     tcase_add_test(regions, a_fold_over_a_middle_axis_is_computed_alone);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
     if (usual_pieces(2)) {

@@ -131,22 +131,48 @@ static void pack_strip(const ag_tensor *t, char *y, int64_t start, int64_t n) {
     ag__pack(y, &from, start, n);
 }
 
+/* Whether a group of interleaved rows lies in columns of neighbours, `down` elements apart, wherever the groups are. */
+static bool has_columns(const ag__region *g, const ag__walk *w, int64_t *down) {
+    const int last = w->rank - 1;
+    if (last < 0 || w->stride[last] != 1) return false;
+    *down = g->inner;
+    if (w->extent[last] % (g->columns * g->inner) == 0) return true;
+    if (last == 0 || w->extent[last] != g->inner || w->extent[last - 1] % g->columns != 0) return false;
+    *down = w->stride[last - 1];
+    return true;
+}
+
+/* The same of groups that have no stride from one to the next, such as those of a tensor that is broadcast over some of
+ * the axes before the columns. */
+static AG__RARE void pack_groups(const ag__region *g, const ag_tensor *t, const strip *at, char *y) {
+    const int64_t across = ag__lesser(g->inner, at->rows), bytes = (int64_t)ag__bytes(t);
+    const ag__walk w = ag__walk_over(t->layout->rank, t->layout->extent, ag__strides(t->layout));
+    const char *x = ag__values(t);
+    int64_t down = 0, last;
+    const bool by_columns = has_columns(g, &w, &down);
+    for (int64_t i = 0; i < at->rows; i += across, y += across * bytes) {
+        const int64_t start = at->start + i * g->columns;
+        if (by_columns)
+            ag__copy_rows(y, at->rows * bytes, x + ag__walk_offset(&w, start, &last) * bytes, down * bytes, at->columns,
+                          across * bytes);
+        else
+            for (int64_t j = 0; j < at->columns; j++)
+                ag__pack_walk(y + j * at->rows * bytes, x, &w, start + j * g->inner, across, (size_t)bytes);
+    }
+}
+
 /* A strip of interleaved rows, column by column. */
 static AG__RARE void pack_columns(const ag__region *g, const ag_tensor *t, const strip *at, char *y) {
     const int64_t across = ag__lesser(g->inner, at->rows), group = at->row / g->inner, first = at->row % g->inner;
     const size_t bytes = ag__bytes(t);
     int64_t s[3];
-    if (ag__region_strides(g, t, s)) {
-        const ag__walk w = {3, {at->columns, at->rows / across, across}, {s[1], s[0], s[2]}};
-        const char *x = ag__values(t);
-        ag__pack_walk(y, x + (group * s[0] + first * s[2]) * (int64_t)bytes, &w, 0, at->n, bytes);
+    if (!ag__region_strides(g, t, s)) {
+        pack_groups(g, t, at, y);
         return;
     }
-    const ag_array from = ag__array_of(t);
-    const ag__walk w = ag__walk_over(from.rank, from.shape, from.stride);
-    for (int64_t k = 0; k < at->n; k += across)
-        ag__pack_walk(y + (size_t)k * bytes, from.data, &w,
-                      at->start + k % at->rows * g->columns + k / at->rows * g->inner, across, bytes);
+    const ag__walk w = {3, {at->columns, at->rows / across, across}, {s[1], s[0], s[2]}};
+    const char *x = ag__values(t);
+    ag__pack_walk(y, x + (group * s[0] + first * s[2]) * (int64_t)bytes, &w, 0, at->n, bytes);
 }
 
 static AG__RARE void put_columns(const ag__region *g, const strip *at, int64_t bytes, char *y, const char *x) {
