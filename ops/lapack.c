@@ -114,14 +114,15 @@ size_t ag__eigh_bytes(ag_dtype dtype, int64_t n) {
     return ag__plus(bytes_of(dtype, numbers), ag__rounded((size_t)integers * sizeof(lapack_int), 64));
 }
 
-int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, char *memory) {
+int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, bool vectors, char *memory) {
+    const char what = vectors ? 'V' : 'N';
     lapack_int integers = 0, rows = (lapack_int)n, step = (lapack_int)ld;
     const double numbers = eigh_work(dtype, n, &integers);
     char *work = next_part(&memory, bytes_of(dtype, numbers));
     lapack_int room = (lapack_int)numbers, *whole = (lapack_int *)(void *)memory;
     return dtype == AG_F32
-               ? lapack.ssyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, a, step, w, (void *)work, room, whole, integers)
-               : lapack.dsyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, a, step, w, (void *)work, room, whole, integers);
+               ? lapack.ssyevd(LAPACK_COL_MAJOR, what, 'L', rows, a, step, w, (void *)work, room, whole, integers)
+               : lapack.dsyevd(LAPACK_COL_MAJOR, what, 'L', rows, a, step, w, (void *)work, room, whole, integers);
 }
 
 /* ---- Singular values ---- */
@@ -152,13 +153,14 @@ int64_t ag__svd(ag_dtype dtype, int64_t m, int64_t n, void *a, void *u, void *s,
     const lapack_int rows = (lapack_int)n, columns = (lapack_int)m, k = rows < columns ? rows : columns,
                      step = (lapack_int)ld, room = (lapack_int)svd_work(dtype, m, n);
     const int64_t bytes = (int64_t)ag_dtype_size(dtype);
+    const char what = u ? 'S' : 'N';
     void *turned = next_part(&memory, bytes_of(dtype, (double)k * (double)m)); /* (k,m), column by column */
     void *whole = next_part(&memory, ag__rounded(8 * (size_t)k * sizeof(lapack_int), 64));
-    const int64_t wrong = dtype == AG_F32 ? lapack.sgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, a, rows, s, v, step,
+    const int64_t wrong = dtype == AG_F32 ? lapack.sgesdd(LAPACK_COL_MAJOR, what, rows, columns, a, rows, s, v, step,
                                                           turned, k, (void *)memory, room, whole)
-                                          : lapack.dgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, a, rows, s, v, step,
+                                          : lapack.dgesdd(LAPACK_COL_MAJOR, what, rows, columns, a, rows, s, v, step,
                                                           turned, k, (void *)memory, room, whole);
-    ag__copy_matrix((size_t)bytes, u, ld * bytes, turned, bytes, k * bytes, k, m);
+    if (u) ag__copy_matrix((size_t)bytes, u, ld * bytes, turned, bytes, k * bytes, k, m);
     return wrong;
 }
 
@@ -175,8 +177,8 @@ int64_t ag__qr(ag_dtype dtype, int64_t m, int64_t n, void *a, void *r, int64_t l
     return (void)dtype, (void)m, (void)n, (void)a, (void)r, (void)ld, (void)memory, 1;
 }
 
-int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, char *memory) {
-    return (void)dtype, (void)n, (void)a, (void)ld, (void)w, (void)memory, 1;
+int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, bool vectors, char *memory) {
+    return (void)dtype, (void)n, (void)a, (void)ld, (void)w, (void)vectors, (void)memory, 1;
 }
 
 int64_t ag__svd(ag_dtype dtype, int64_t m, int64_t n, void *a, void *u, void *s, void *v, int64_t ld, char *memory) {

@@ -21,12 +21,12 @@ size_t ag__svd_bytes(ag_dtype dtype, int64_t m, int64_t n);
  * rows `ld` apart, is written with zeros below its diagonal. */
 int64_t ag__qr(ag_dtype dtype, int64_t m, int64_t n, void *a, void *r, int64_t ld, char *memory);
 
-/* a (n,n), of which one triangle is read, with rows `ld` apart, becomes the eigenvectors as rows; w (n): the
- * eigenvalues. */
-int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, char *memory);
+/* a (n,n), of which one triangle is read, with rows `ld` apart, becomes the eigenvectors as rows, or something else if
+ * no vectors are wanted; w (n): the eigenvalues. */
+int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, bool vectors, char *memory);
 
 /* a (m,n), which is overwritten; for k = min(m,n): the columns of u as rows (k,m) `ld` apart, s (k), and those of v
- * (k,n), `ld` apart. */
+ * (k,n), `ld` apart. If u is NULL, s alone. */
 int64_t ag__svd(ag_dtype dtype, int64_t m, int64_t n, void *a, void *u, void *s, void *v, int64_t ld, char *memory);
 
 #endif

@@ -127,6 +127,7 @@ AG_API ag_status ag_qr(ag_tensor *a, ag_tensor **q, ag_tensor **r);
 AG_API ag_status ag_eigh(ag_tensor *a, ag_tensor **w, ag_tensor **v);
 
 /* ag_eigvalsh -- the eigenvalues of (a + aᵀ)/2, the smallest first
+ * Unless a requires a gradient, vectors are not computed: that takes half the time, and the last digits may differ.
  * Shape:  a (…,n,n) -> (…,n)
  * Dtype:  real
  * Grad:   ā = v·diag(w̄)·vᵀ, also where eigenvalues meet; its own derivative is not finite there
@@ -145,6 +146,7 @@ AG_API ag_tensor *ag_eigvalsh(ag_tensor *a);
 AG_API ag_status ag_svd(ag_tensor *a, ag_tensor **u, ag_tensor **s, ag_tensor **vt);
 
 /* ag_svdvals -- the singular values, the largest first
+ * They are computed without vectors when ag_eigvalsh is, and differ in the same way.
  * Shape:  a (…,m,n) -> (…,min(m,n))
  * Dtype:  real
  * Grad:   ā = u·diag(s̄)·vᵀ, also where singular values meet; its own derivative is not finite there

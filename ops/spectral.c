@@ -43,6 +43,24 @@ static bool report(const ag_call *call, bool good, int64_t item, int64_t wrong) 
 
 static ag_tensor *squeeze_last(ag_tensor *x) { return ag__squeeze(x, &AG_AXES(-1)); }
 
+/* The values of a factorisation, which are behind as many columns as a has rows. Where no gradient is wanted it has an
+ * attribute, and zeros in place of vectors. */
+static ag_tensor *values_of(const ag_op *op, ag_tensor *a, bool square) {
+    ag_tensor *nil;
+    if (!ag__usable_matrices(op->name, 1, &a, square, &nil)) return nil;
+    const int64_t at = ag_extent(a, -2), alone = 1;
+    ag_tensor *y = ag_apply(op, 1, &a, &alone, ag_requires_grad(a) ? 0 : sizeof alone);
+    return squeeze_last(ag__columns(y, at, at + 1));
+}
+
+static bool has_vectors(const ag_tensor *y) { return y->attribute_bytes == 0; }
+
+/* y, or the same with vectors. */
+static ag_tensor *with_vectors(ag_tensor *y) {
+    ag_tensor *a = ag_input(y, 0);
+    return has_vectors(y) ? y : ag_apply(y->op, 1, &a, NULL, 0);
+}
+
 /* ---- QR ---- */
 
 static bool qr_infer(ag_infer *r) {
@@ -124,7 +142,8 @@ static bool eigh_infer(ag_infer *r) {
 static int64_t eigh_one(const ag_call *call, int64_t item, char *memory) {
     const ag_array *y = &call->y;
     const ag_dtype t = y->dtype;
-    const int64_t n = rows_of(y), ld = n + 1;
+    const int64_t n = rows_of(y), ld = n + 1, size = (int64_t)ag_dtype_size(t);
+    const bool vectors = has_vectors(call->node);
     char *a = ag__item(y, 2, item), *w = memory;
     ag__copy_item(&call->x[0], item, false, a, ld);
     for (int64_t i = 0; i < n; i++)
@@ -134,8 +153,9 @@ static int64_t eigh_one(const ag_call *call, int64_t item, char *memory) {
             if (!isfinite(mean)) return NOT_FINITE;
             ag__put_element(t, a, j * ld + i, mean);
         }
-    const int64_t wrong = ag__eigh(t, n, a, ld, w, memory + square_bytes(t, 1, n));
-    for (int64_t i = 0; i < n; i++) ag__put_element(t, a, i * ld + n, ag__get_element(t, w, i));
+    const int64_t wrong = ag__eigh(t, n, a, ld, w, vectors, memory + square_bytes(t, 1, n));
+    if (!vectors) memset(a, 0, (size_t)(n * ld * size));
+    for (int64_t i = 0; i < n; i++) memcpy(a + (i * ld + n) * size, w + i * size, (size_t)size);
     return wrong == 0 ? AG__DONE : wrong;
 }
 
@@ -162,6 +182,7 @@ static ag_tensor *over_gaps(ag_tensor *m, ag_tensor *gaps) {
 /* ā = v·[w̄ on the diagonal, ½·(M − Mᵀ)ᵢⱼ/(wⱼ − wᵢ) beside it]·vᵀ, with M = vᵀ·v̄. */
 static ag_tensor *eigh_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const int64_t n = ag_extent(ag_input(y, i), -1);
+    y = with_vectors(y);
     ag_tensor *vt = ag__columns(y, 0, n), *w = ag__columns(y, n, n + 1), *gw = ag__columns(g, n, n + 1);
     ag_tensor *m = ag_matmul(vt, ag__turned(ag__columns(g, 0, n)));
     ag_tensor *beside = ag_scale(over_gaps(m, ag_sub(ag__turned(w), w)), 0.5);
@@ -183,11 +204,7 @@ ag_status ag_eigh(ag_tensor *a, ag_tensor **w, ag_tensor **v) {
     return ag__end_results(2, places);
 }
 
-ag_tensor *ag_eigvalsh(ag_tensor *a) {
-    ag_tensor *w, *v;
-    ag_eigh(a, &w, &v);
-    return w;
-}
+ag_tensor *ag_eigvalsh(ag_tensor *a) { return values_of(&ag__op_eigh, a, true); }
 
 /* ---- Singular values ---- */
 
@@ -204,11 +221,14 @@ static int64_t svd_one(const ag_call *call, int64_t item, char *memory) {
     const ag_dtype t = y->dtype;
     const int64_t m = rows_of(&call->x[0]), n = columns_of(&call->x[0]), k = ag__lesser(m, n), ld = m + 1 + n;
     const size_t size = ag_dtype_size(t);
+    const bool vectors = has_vectors(call->node);
     char *to = ag__item(y, 2, item), *a = memory, *s = a + square_bytes(t, m, n);
     ag__copy_item(&call->x[0], item, false, a, n);
     if (!is_finite(t, m * n, a)) return NOT_FINITE;
-    const int64_t wrong = ag__svd(t, m, n, a, to, s, to + (size_t)(m + 1) * size, ld, s + square_bytes(t, 1, k));
-    for (int64_t i = 0; i < k; i++) ag__put_element(t, to, i * ld + m, ag__get_element(t, s, i));
+    if (!vectors) memset(to, 0, (size_t)(k * ld) * size);
+    const int64_t wrong =
+        ag__svd(t, m, n, a, vectors ? to : NULL, s, to + (size_t)(m + 1) * size, ld, s + square_bytes(t, 1, k));
+    for (int64_t i = 0; i < k; i++) memcpy(to + (size_t)(i * ld + m) * size, s + (size_t)i * size, size);
     return wrong == 0 ? AG__DONE : wrong;
 }
 
@@ -228,6 +248,7 @@ static bool svd_eval(const ag_call *call) {
 static ag_tensor *svd_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *a = ag_input(y, i);
     const int64_t m = ag_extent(a, -2), n = ag_extent(a, -1), k = ag__lesser(m, n);
+    y = with_vectors(y);
     ag_tensor *ut = ag__columns(y, 0, m), *s = ag__columns(y, m, m + 1), *vt = ag__columns(y, m + 1, m + 1 + n);
     ag_tensor *gut = ag__columns(g, 0, m), *gs = ag__columns(g, m, m + 1), *gvt = ag__columns(g, m + 1, m + 1 + n);
     ag_tensor *st = ag__turned(s), *gaps = ag_mul(ag_sub(st, s), ag_add(st, s));
@@ -257,11 +278,7 @@ ag_status ag_svd(ag_tensor *a, ag_tensor **u, ag_tensor **s, ag_tensor **vt) {
     return ag__end_results(3, places);
 }
 
-ag_tensor *ag_svdvals(ag_tensor *a) {
-    ag_tensor *u, *s, *vt;
-    ag_svd(a, &u, &s, &vt);
-    return s;
-}
+ag_tensor *ag_svdvals(ag_tensor *a) { return values_of(&ag__op_svd, a, false); }
 
 /* ---- Least squares ---- */
 

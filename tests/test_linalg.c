@@ -476,7 +476,7 @@ static void check_orthogonal(ag_dtype dtype, int64_t m, int64_t n) {
     expect_close(ag_matmul(turned(u), u), one, units);
     expect_close(ag_matmul(vt, turned(vt)), one, units);
     expect_same(s, ag_abs(s));
-    expect_same(s, ag_svdvals(a));
+    expect_same(s, ag_svdvals(ag_parameter_from(a)));
     ck_assert_int_eq(ag_eigh(gram, &w, &v), AG_OK);
     expect_close(ag_matmul(ag_mul(v, ag_unsqueeze(w, -2)), turned(v)), gram, units);
     ag_tensor *squares = ag_flip(ag_slice(w, -1, m - k, m, 1), -1);
@@ -760,6 +760,44 @@ START_TEST(missing_libraries_are_named) {
 }
 END_TEST
 
+/* ---- Values without vectors, where no gradient is wanted ---- */
+
+static bool has_vectors(ag_tensor *values) {
+    while (ag_op_of(values)->kind == AG_KIND_VIEW) values = ag_input(values, 0);
+    return ag_attributes(values) == NULL;
+}
+
+/* The gradient of Σ w² for the gradient w of the values, weighted: each of them has the vectors. */
+static ag_tensor *second_gradient(ag_tensor *values, ag_tensor *x, ag_tensor **first) {
+    ag_tensor *g = ag_contiguous(ag_add_scalar(ag_square(ag_stop_gradient(values)), 1)), *second;
+    ag_vjp(1, &values, &g, 1, &x, first, 0);
+    ag_grad(ag_sum(ag_square(ag_add(*first, x))), 1, &x, &second);
+    return second;
+}
+
+START_TEST(values_alone_are_those_beside_vectors) {
+    static const int64_t shapes[][2] = {{1, 1}, {5, 5}, {40, 40}, {3, 7}, {7, 3}};
+    for (int k = 0; k < 10 && ag__has_lapack(); k++) {
+        const ag_dtype d = k % 2 ? AG_F64 : AG_F32;
+        const int64_t m = shapes[k / 2][0], n = shapes[k / 2][1];
+        ag_tensor *x = scattered(tape, d, AG_SHAPE(2, m, n), 5), *p = ag_parameter_from(x), *u, *v, *s, *first[2];
+        for (int square = 0; square <= (m == n); square++) {
+            ag_tensor *alone = square ? ag_eigvalsh(x) : ag_svdvals(x),
+                      *beside = square ? ag_eigvalsh(p) : ag_svdvals(p);
+            ck_assert(!has_vectors(alone) && has_vectors(beside));
+            ag_status status = square ? ag_eigh(x, &s, &v) : ag_svd(x, &u, &s, &v);
+            ck_assert_int_eq(status, AG_OK);
+            expect_close(alone, s, 100);
+            expect_close(beside, s, 0);
+            ag_tensor *second = second_gradient(alone, x, &first[0]), *want = second_gradient(beside, p, &first[1]);
+            expect_close(first[0], first[1], 1000);
+            expect_close(second, want, 200000);
+        }
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* ---- Gradients where eigenvalues or singular values meet ---- */
 
 START_TEST(values_that_meet) {
@@ -972,6 +1010,7 @@ int main(void) {
     tcase_add_test(group, elements_that_are_not_finite);
     tcase_add_test(group, wrong_matrices);
     tcase_add_test(group, missing_libraries_are_named);
+    tcase_add_test(group, values_alone_are_those_beside_vectors);
     tcase_add_test(group, values_that_meet);
     tcase_add_test(group, vectors_of_a_singular_matrix_have_slopes);
     tcase_add_test(group, gradients_are_adjoints);
