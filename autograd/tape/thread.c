@@ -34,30 +34,28 @@ bool ag__thread_start(pthread_t *thread, size_t stack, void *(*run)(void *argume
 #include <sys/auxv.h>
 #include <sys/resource.h>
 
-/* A stack that may grow without a limit counts for so many bytes: others may be mapped below what it uses. */
-enum { MOST = 8 * 1024 * 1024 };
+/* Addresses of a stack that have enough below them for any loop. MOST: a stack that may grow without a limit counts for
+ * so many bytes, for others may be mapped below what it uses. */
+enum { AMPLE = 256 * 1024, MOST = 8 * 1024 * 1024 };
+typedef struct ample {
+    uintptr_t from, to; /* from > to: none, also where the system does not say */
+} ample;
 
-typedef struct stack {
-    uintptr_t low; /* its lowest address */
-    size_t bytes;  /* 0: the system does not say */
-} stack;
-
-static stack stack_below(uintptr_t top, uint64_t may_have) {
-    const size_t bytes = may_have > MOST ? MOST : (size_t)may_have;
-    return (stack){top - bytes, bytes};
+static ample ample_below(uintptr_t top, uint64_t may_have) {
+    return (ample){top - (may_have > MOST ? MOST : (size_t)may_have) + AMPLE, top};
 }
 
-/* The one that the program began with has the program's name at its top. C libraries know what of it has been touched,
- * or read in /proc, which need not be there. */
-static stack first_stack(void) {
+/* The stack that the program began with has the program's name at its top. C libraries know what of it has been
+ * touched, or read in /proc, which need not be there. */
+static ample of_first(void) {
     struct rlimit limit = {.rlim_cur = 0};
     getrlimit(RLIMIT_STACK, &limit);
-    return stack_below(getauxval(AT_EXECFN), limit.rlim_cur);
+    return ample_below(getauxval(AT_EXECFN), limit.rlim_cur);
 }
 
 /* This thread's, also if the program has made it, which has threads though the library makes none. Before glibc 2.34
  * only its library of threads says. */
-static stack own_stack(void) {
+static ample of_own(void) {
     void *low = NULL;
     size_t bytes = 0;
 #if AG_HAVE_THREADS || !defined __GLIBC__ || __GLIBC__ * 100 + __GLIBC_MINOR__ >= 234
@@ -67,22 +65,20 @@ static stack own_stack(void) {
         pthread_attr_destroy(&attributes);
     }
 #endif
-    return stack_below((uintptr_t)low + bytes, bytes);
+    return ample_below((uintptr_t)low + bytes, bytes);
 }
 
-AG__NEVER_INLINE static const stack *stacks(void) {
-    static _Thread_local stack known[2];
-    if (known->bytes == 0) known[0] = first_stack(), known[1] = own_stack();
+AG__NEVER_INLINE static const ample *known_stacks(void) {
+    static _Thread_local ample known[2];
+    if (known->to == 0) known[0] = of_first(), known[1] = of_own();
     return known;
 }
 
-/* Ample is what any loop needs. */
 bool ag__stack_is_short(void) {
-    enum { AMPLE = 256 * 1024 };
     const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    const stack *s = stacks();
-    for (int i = 0; i < 2; i++, s++)
-        if (here - s->low >= AMPLE && here - s->low <= s->bytes) return false;
+    const ample *known = known_stacks();
+    for (int i = 0; i < 2; i++)
+        if (here >= known[i].from && here <= known[i].to) return false;
     return true;
 }
 
