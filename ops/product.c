@@ -561,9 +561,10 @@ static void multiply_panel(running *r, ag__panel *t, int64_t q, int64_t i, int64
 
 static void multiply_straight(running *r) {
     const ag__product *p = r->p;
+    ag__panel t = {.m = p->m, .y_row = p->y_row};
     for (int64_t q = 0; q < p->k; q += r->block)
         for (int64_t j = 0; j < p->n; j += r->columns) {
-            ag__panel t = {.m = p->m, .y = (char *)p->y + j * r->size, .y_row = p->y_row};
+            t.y = (char *)p->y + j * r->size;
             multiply_panel(r, &t, q, 0, j);
         }
 }
@@ -575,9 +576,10 @@ static void multiply_turned(running *r) {
     const ag__product *p = r->p;
     const size_t size = (size_t)r->size;
     const int64_t row = r->row, each = r->size, y_row = p->y_row * each;
+    ag__panel t = {.y = some, .y_row = r->columns};
     for (int64_t j = 0; j < p->n; j += r->columns)
         for (int64_t i = 0; i < p->m; i += FEW_ROWS) {
-            ag__panel t = {.m = p->m - i < FEW_ROWS ? p->m - i : FEW_ROWS, .y = some, .y_row = r->columns};
+            t.m = p->m - i < FEW_ROWS ? p->m - i : FEW_ROWS;
             const int64_t n = p->n - j < r->columns ? p->n - j : r->columns;
             char *y = (char *)p->y + j * y_row + i * each;
             if (p->add) ag__copy_matrix(size, some, row, y, each, y_row, t.m, n);

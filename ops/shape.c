@@ -22,10 +22,9 @@ typedef struct extents {
 
 static size_t extents_bytes(const extents *e) { return (size_t)(1 + e->rank) * sizeof(int64_t); }
 
-static extents extents_of(const ag_shape *shape) {
-    extents e = {.rank = shape->rank};
-    memcpy(e.extent, shape->extent, (size_t)shape->rank * sizeof(int64_t));
-    return e;
+static void set_extents(extents *e, const ag_shape *shape) {
+    e->rank = shape->rank;
+    memcpy(e->extent, shape->extent, (size_t)shape->rank * sizeof(int64_t));
 }
 
 /* Take the new shape from the attributes, which may be any bytes. */
@@ -34,7 +33,7 @@ static bool take_shape(ag_infer *r) {
     if (e->rank < 0 || e->rank > AG_MAX_RANK || r->attribute_bytes < extents_bytes(e))
         return ag_reject(r, AG_ERR_SHAPE, "the attributes hold no shape: %lld axes in %zu bytes", (long long)e->rank,
                          r->attribute_bytes);
-    r->shape = (ag_shape){.rank = (int)e->rank};
+    r->shape.rank = (int)e->rank;
     memcpy(r->shape.extent, e->extent, (size_t)e->rank * sizeof(int64_t));
     return true;
 }
@@ -141,7 +140,8 @@ static ag_tensor *reshaped(ag_tensor *x, ag_shape *shape) {
     if (ag__layout_is(x->layout, shape)) return ag__unchanged(x);
     bool fits = !x->layout->contiguous && ag__shape_valid(shape, &size, &why) && size == x->layout->size;
     if (fits && !reshape_strides(x->layout, shape, stride)) x = ag_contiguous(x);
-    extents e = extents_of(shape);
+    extents e;
+    set_extents(&e, shape);
     return ag_apply(&ag__op_reshape, 1, &x, &e, extents_bytes(&e));
 }
 
@@ -294,7 +294,8 @@ ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) {
     ag_tensor *nil;
     if (!ag__inputs_usable("broadcast_to", 1, &x, &nil) || !rank_fits("broadcast_to", x, shape.rank, &nil)) return nil;
     if (ag__layout_is(x->layout, &shape)) return ag__unchanged(x);
-    extents e = extents_of(&shape);
+    extents e;
+    set_extents(&e, &shape);
     return ag_apply(&ag__op_broadcast_to, 1, &x, &e, extents_bytes(&e));
 }
 

@@ -290,7 +290,8 @@ static ag__term *expression(parser *p, int level) {
     bool minus = level > 0 && accept(p, "-");
     ag__term *x = expression(p, level + 1);
     if (minus) x = ag__term_negative(f, x);
-    ag__terms l = {0};
+    ag__terms l;
+    l.first = l.last = NULL, l.size = 0; /* one by one: of so few, code for size clears memory slowly */
     for (bool more = true; more && !p->wrong;) {
         while (*p->s == ' ') p->s++;
         more = false;

@@ -20,7 +20,10 @@ static bool new_block(ag__formulas *f) {
 ag__term *ag__term_new(ag__formulas *f, ag__term_kind what) {
     f->failed = f->failed || (f->block->used == AG__TERMS_IN_BLOCK && !new_block(f));
     ag__term *x = f->failed ? f->none : &f->block->term[f->block->used++];
-    *x = (ag__term){.kind = f->failed ? AG__TERM_NUMBER : (uint8_t)what, .size = 1};
+    x->kind = f->failed ? AG__TERM_NUMBER : (uint8_t)what;
+    x->flags = 0, x->length = 0, x->size = 1;
+    x->first = x->next = NULL;
+    x->is.number = 0;
     return x;
 }
 
