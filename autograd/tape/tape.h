@@ -227,13 +227,8 @@ static inline bool ag__may_await_gradient(const ag_tensor *t) {
 }
 static inline bool ag__awaits_gradient(const ag_tensor *t) { return ag__may_await_gradient(t) && t->tape->in_vain < 2; }
 
-/* How the address was found is hidden from the compiler, which else finds it again for each field in long loops. */
 static inline ag_tensor *ag__node(const ag_tape *tape, uint32_t id) {
-    ag_tensor *t = &tape->segments[id / AG__SEGMENT]->node[id % AG__SEGMENT];
-#ifdef __GNUC__
-    __asm__("" : "+r"(t));
-#endif
-    return t;
+    return &tape->segments[id / AG__SEGMENT]->node[id % AG__SEGMENT];
 }
 
 static inline ag_tensor *ag__part_node(const ag_tensor *t) {
