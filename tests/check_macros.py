@@ -200,6 +200,11 @@ def main():
         source.write_text(ENTRIES, encoding="utf-8")
         if not cpp and subprocess.run([*command, "-c", source, "-o", binary]).returncode:
             return 1
+        for part in ["-ffast-math", "-ffinite-math-only"]:
+            refused = subprocess.run([*command, part, "-c", source, "-o", binary], capture_output=True, text=True).stderr
+            if not cpp and "IEEE arithmetic" not in refused:
+                print(f"formulas are compiled with {part}")
+                return 1
         if cpp and "formulas are C" not in subprocess.run([*command, "-c", source], capture_output=True, text=True).stderr:
             print("formulas in a file of C++ are not refused")
             return 1
