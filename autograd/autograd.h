@@ -269,7 +269,9 @@ AG_API double ag_element(ag_tensor *x, int64_t number);
 AG_API ag_tensor *ag_keep(ag_tensor *x);
 
 /* ag_assign -- give variable `v` the value of x from here on; operations already recorded keep the old one
- * The assignment is carried out when the variable is read, at the latest by the rewind.
+ * The assignment is carried out when the variable is read, at the latest by the rewind. Gradients end at the variable:
+ * none flows on into what x was computed from, and one by v adds up over all values that it had. To differentiate
+ * through an update, go on with x itself.
  * Errors: AG_ERR_SHAPE and AG_ERR_DTYPE if they differ, AG_ERR_TAPE if v is not a variable */
 AG_API ag_status ag_assign(ag_tensor *v, ag_tensor *x);
 
@@ -387,7 +389,7 @@ AG_API ag_status ag_vjp(int ny, ag_tensor *const y[], ag_tensor *const ybar[], i
 #define AG_STRONG 2u
 
 /* ag_backward -- differentiate y, which has one element, by every parameter that it depends on and that is not frozen;
- * gradients add up over calls until ag_zero_gradients or a rewind
+ * gradients add up over calls until ag_zero_gradients. A rewind takes back those found since its mark
  * Errors: as ag_grad; AG_ERR_GRADIENT if y depends on no parameter */
 AG_API ag_status ag_backward(ag_tensor *y);
 
@@ -400,8 +402,9 @@ AG_API ag_tensor *ag_gradient(ag_tensor *p);
 AG_API void ag_zero_gradients(ag_tape *tape);
 
 /* ag_freeze -- hold parameter p constant, or no longer: what is recorded while it is frozen does not depend on it
- * So no gradient is computed for it, nor passed to it: ag_grad gives zeros, ag_backward and optimisers pass it over. It
- * is still a parameter of the model: ag_parameters lists it, and it can be given other values.
+ * So no gradient is computed for it, nor passed to it: ag_grad and ag_gradient give zeros, ag_backward and optimisers
+ * pass it over. What ag_backward has found before is there again when p is frozen no longer. It is still a parameter of
+ * the model: ag_parameters lists it, and it can be given other values.
  * Errors: AG_ERR_GRADIENT if p is not a parameter; AG_ERR_TAPE within an eval */
 AG_API ag_status ag_freeze(ag_tensor *p, bool frozen);
 

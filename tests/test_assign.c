@@ -339,6 +339,25 @@ START_TEST(what_changes_nothing_is_the_present_value) {
 }
 END_TEST
 
+/* y = v² + v'·v''·w for values v = 3, v' = w·v = 15, v'' = 2·v' = 30 of one parameter, and w = 5. */
+START_TEST(gradients_end_at_a_variable_and_add_up_over_its_values) {
+    ag_tensor *v = ag_parameter(tape, AG_F64, AG_SCALAR, (double[]){3}), *w;
+    ag_tensor *x[] = {v, w = ag_parameter(tape, AG_F64, AG_SCALAR, (double[]){5})}, *dx[2], *through[2];
+    ag_tensor *y = ag_square(v), *next = ag_mul(w, v);
+    ag_assign(v, next);
+    ag_tensor *factor = ag_mul(v, w);
+    ag_assign(v, ag_scale(v, 2));
+    y = ag_add(y, ag_mul(factor, v));
+    ag_grad(y, 2, x, dx);
+    expect_list(dx[0], 2 * 3 + 30 * 5 + 15 * 5);
+    expect_list(dx[1], 15 * 30);
+    ag_grad(ag_square(next), 2, x, through); /* by the value itself: 2·15·w and 2·15·v */
+    expect_list(through[0], 150);
+    expect_list(through[1], 90);
+    expect_ok(tape);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("assign");
     tcase_add_test(plain_group(suite, "sequences"), values_are_as_if_assigned_at_once);
@@ -346,6 +365,7 @@ int main(void) {
     tcase_add_test(waiting, a_value_waits_for_one_evaluation_at_most);
     tcase_add_test(waiting, what_an_old_tensor_needs_is_computed_when_it_is_assigned);
     tcase_add_test(waiting, who_asks_for_one_of_a_ring_asks_for_all);
+    tcase_add_test(tape_group(suite, "gradients"), gradients_end_at_a_variable_and_add_up_over_its_values);
     tcase_add_test(tape_group(suite, "unchanged"), what_changes_nothing_is_the_present_value);
     return run_suite(suite);
 }

@@ -487,7 +487,11 @@ static bool add_up(int n, ag_tensor *const p[], ag_tensor **dp) {
         if (before) dp[i] = ag_add(before, dp[i]);
         if (dp[i]->flags & AG__NIL) return false;
     }
-    for (int i = 0; i < n; i++) ag__variable_of(p[i])->gradient = dp[i];
+    for (int i = 0; i < n; i++) {
+        ag__variable *v = ag__variable_of(p[i]);
+        v->sums = v->gradient ? v->sums + 1 : 0;
+        v->gradient = dp[i];
+    }
     return true;
 }
 
@@ -516,7 +520,7 @@ ag_tensor *ag_gradient(ag_tensor *p) {
     ag_tensor *nil;
     if (!ag__inputs_usable("gradient", 1, &p, &nil)) return nil;
     if (!(p->flags & AG__PARAMETER)) return ag__fail("gradient", 1, &p, AG_ERR_GRADIENT, "it is not a parameter");
-    ag_tensor *g = ag__variable_of(p)->gradient;
+    ag_tensor *g = p->flags & AG__FROZEN ? NULL : ag__variable_of(p)->gradient;
     return g ? g : ag_full(p->tape, (ag_dtype)p->dtype, ag__layout_shape(p->layout), 0);
 }
 

@@ -86,7 +86,6 @@ static void freeze(ag_tensor *p, bool frozen) {
     if (!(p->flags & AG__FROZEN) == !frozen) return;
     p->flags = (uint16_t)(frozen ? (p->flags | AG__FROZEN) & ~AG__REQUIRES : (p->flags & ~AG__FROZEN) | AG__REQUIRES);
     state->version = NULL;
-    state->gradient = NULL;
 }
 
 ag_status ag_freeze(ag_tensor *p, bool frozen) {

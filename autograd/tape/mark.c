@@ -72,7 +72,8 @@ static void forget_beyond(ag_tape *tape, uint32_t count) {
         ag__variable *state = ag__variable_of(v);
         if (state->version && state->version->id >= count) state->version = NULL;
         if (state->pending && state->pending->id >= count) ag__give_up_assignment(v);
-        if (state->gradient && state->gradient->id >= count) state->gradient = NULL;
+        for (; state->gradient && state->gradient->id >= count; state->sums--)
+            state->gradient = state->sums > 0 ? state->gradient->input[0] : NULL;
     }
 }
 
@@ -89,7 +90,7 @@ static void drop_packed_beyond(ag_tape *tape, uint32_t count) {
 }
 
 /* Compared by nodes, then by the arena. */
-bool ag__is_beyond(const ag__position *mark, const ag__position *position) {
+AG__RARE bool ag__is_beyond(const ag__position *mark, const ag__position *position) {
     if (mark->count != position->count) return mark->count > position->count;
     if (mark->slab == position->slab) return mark->used > position->used;
     for (const ag__slab *c = position->slab ? position->slab->next : mark->slab; c; c = c->next)

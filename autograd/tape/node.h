@@ -116,6 +116,7 @@ typedef struct ag__variable {
     ag_tensor *joiner;   /* the previous in that ring; itself, if alone */
     int64_t values;      /* that it was given, without those lost */
     int64_t waiting;     /* of these, since the last one carried out */
+    int64_t sums;        /* how many additions `gradient` is: the first input of each is the gradient before it */
     bool asked;          /* scratch of one evaluation: its ring is wanted */
     bool temporary;      /* of a gradient check, and so none of the program's state */
 } ag__variable;
