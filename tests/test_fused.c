@@ -384,6 +384,30 @@ START_TEST(what_is_sent_past_the_caches_arrives) {
     expect_same(y[1], y[0]);
 }
 END_TEST
+
+/* Interleaved rows, of which a strip may have so few that it does not begin with a line. What is subtracted is stored,
+ * because a gradient may need it. */
+START_TEST(strips_within_a_line_arrive_too) {
+    const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
+    const int64_t inner = 8 << _i / 2, step = AG_TINY_LIMITS ? 1 : 19;
+    for (int64_t columns = 2; columns < 40; columns += step) {
+        const ag_mark mark = ag_tape_mark(tape);
+        const int64_t groups = AG__PAST_CACHES / (columns * inner * 4) + 2;
+        ag_tensor *x = ag_parameter_from(scattered(tape, dtype, AG_SHAPE(groups, columns, inner), 0)), *y[2], *dx[2];
+        for (int fused = 0; fused < 2; fused++) {
+            ag_tape_set_evaluator(tape, fused ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+            y[fused] = ag_var_over(x, AG_AXES(1), 0, false);
+            ck_assert_int_eq(ag_eval(y[fused]), AG_OK);
+            ag_grad(ag_sum(y[fused]), 1, &x, &dx[fused]);
+            ck_assert_int_eq(ag_eval(dx[fused]), AG_OK);
+        }
+        expect_same(y[1], y[0]);
+        expect_same(dx[1], dx[0]);
+        ag_tape_rewind(tape, mark);
+    }
+}
+END_TEST
+
 /* ---- Machine code for more than fits ---- */
 
 /* So many values that all must wait, and then their sum, the last ones first. */
@@ -1092,6 +1116,7 @@ int main(void) {
     if (usual_pieces(2)) tcase_add_loop_test(past, what_is_soon_read_is_not_sent_past_the_caches, 0, 2);
     if (usual_pieces(2)) tcase_add_loop_test(past, sweeps_over_one_value_alternate, 0, 2);
     tcase_add_loop_test(past, what_is_sent_past_the_caches_arrives, 0, 8);
+    tcase_add_loop_test(past, strips_within_a_line_arrive_too, 0, 6);
     TCase *code = tape_group(suite, "code");
     tcase_add_loop_test(code, operations_that_are_too_many_for_one_piece_of_code_are_several, 0, 12);
     TCase *less = tape_group(suite, "not computed");

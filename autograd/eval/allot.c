@@ -187,7 +187,9 @@ static uint32_t maker_of(const ag__lowering *l, uint32_t y) {
 bool ag__may_stream(const ag__lowering *l, const ag__cell *cell) {
     enum { LEAST = 4096 }; /* bytes; buffers of few are not aligned to lines */
     const uint32_t y = cell->index;
-    const int64_t start = l->r->form == AG__FLAT ? AG__STRIP : l->r->inner > 1 ? l->r->inner : l->r->columns;
+    const int64_t start = l->r->form == AG__FLAT ? AG__STRIP
+                          : l->r->inner > 1      ? l->r->inner | l->r->tile /* columns, and strips */
+                                                 : l->r->columns;
     if (l->r->packed || cell->where != AG__AT_ELEMENT || y >= l->c->nodes || !l->p->value[y].past) return false;
     if (cell->dtype == AG_BOOL || start * cell->bytes % AG__LINE != 0) return false;
     if (ag__value_bytes(l->c->table[y]) < LEAST) return false;
