@@ -181,23 +181,31 @@ static void remove_folder(void) {
     rmdir(folder);
 }
 
-/* A process of its own removes the folder as soon as this one has ended, however it ends: of the pipe there is then no
- * writer. It keeps no other descriptor open, so that who reads this one's output sees its end. */
-static void remove_folder_at_end(void) {
-    int end[2];
+/* A process of its own makes the folder, and removes it as soon as this one has ended, however it ends and whenever: of
+ * the pipe there is then no writer. It keeps no other descriptor open, so that who reads this one's output sees its end. */
+static void make_folder(void) {
+    int end[2], name[2];
     char byte;
-    if (pipe(end) != 0) fault("there is no pipe");
+    if (pipe(end) != 0 || pipe(name) != 0) fault("there is no pipe");
     const pid_t remover = fork();
     if (remover < 0) fault("there is no other process");
     if (remover > 0) {
         close(end[0]);
+        close(name[1]);
         fcntl(end[1], F_SETFD, FD_CLOEXEC);
+        const ssize_t got = read(name[0], folder, sizeof folder);
+        close(name[0]);
+        if (got != (ssize_t)sizeof folder) fault("%s cannot be made", folder);
         return;
     }
     setsid(); /* what stops the terminal's processes, or this one's group, leaves it */
     for (int d = 0, most = (int)sysconf(_SC_OPEN_MAX); d < most && d < 4096; d++)
-        if (d != end[0]) close(d);
-    while (read(end[0], &byte, 1) < 0 && errno == EINTR) continue;
+        if (d != end[0] && d != name[1]) close(d);
+    signal(SIGPIPE, SIG_IGN);
+    if (!mkdtemp(folder)) _exit(1);
+    const bool told = write(name[1], folder, sizeof folder) == (ssize_t)sizeof folder;
+    close(name[1]);
+    while (told && read(end[0], &byte, 1) < 0 && errno == EINTR) continue;
     remove_folder();
     _exit(0);
 }
@@ -209,8 +217,7 @@ const char *path_of(const char *name) {
         const char *where = getenv("TMPDIR");
         if (!where || !*where) where = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
         snprintf(folder, sizeof folder, "%.150s/autograd-fuzz-XXXXXX", where);
-        if (!mkdtemp(folder)) fault("%s cannot be made", folder);
-        remove_folder_at_end();
+        make_folder();
     }
     next = (next + 1) % 4;
     snprintf(path[next], sizeof path[next], "%s/%s", folder, name);
