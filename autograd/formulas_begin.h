@@ -74,8 +74,8 @@
 #ifdef __cplusplus
 #error "formulas are C: put them, and the entries that have them, into a file of C"
 #endif
-#if defined __FAST_MATH__ || (defined __FINITE_MATH_ONLY__ && __FINITE_MATH_ONLY__) ||                                 \
-    defined __ASSOCIATIVE_MATH__ || defined __RECIPROCAL_MATH__
+#if defined __FAST_MATH__ || (defined __FINITE_MATH_ONLY__ && __FINITE_MATH_ONLY__) || defined __ASSOCIATIVE_MATH__ || \
+    defined __RECIPROCAL_MATH__
 #error "formulas need IEEE arithmetic: do not compile with -ffast-math, nor with any part of it that changes results"
 #endif
 #if defined FLT_EVAL_METHOD && FLT_EVAL_METHOD != 0 &&                                                                 \

@@ -146,12 +146,10 @@ static bool serve(int argc, char **argv, int *status) {
     int threads;
     bool small = argc == 2 && strcmp(argv[1], "--small-model") == 0;
     if (!small) row_count = collect_rows();
-    if (small)
-        *status = small_model();
+    if (small) *status = small_model();
     else if (argc == 3 && strcmp(argv[1], "--serve") == 0 && number(argv[2], 1024, &threads))
         *status = run_on_command(threads);
-    else
-        return false;
+    else return false;
     return true;
 }
 

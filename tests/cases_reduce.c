@@ -12,9 +12,7 @@ static ag_tensor *recurrence(ag_tensor *a, ag_tensor *b, int64_t axis, int64_t b
     return ag_apply(&ag__op_recur, 2, (ag_tensor *[]){a, b}, attributes, sizeof attributes);
 }
 
-static ag_tensor *ties(ag_tensor *x, ag_tensor *y) {
-    return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, y}, NULL, 0);
-}
+static ag_tensor *ties(ag_tensor *x, ag_tensor *y) { return ag_apply(&ag__op_ties, 2, (ag_tensor *[]){x, y}, NULL, 0); }
 
 static ag_tensor *shares_of(ag_tensor *const x[], int64_t strong) {
     return ag_apply(&ag__op_shares, 3, x, &strong, sizeof strong);

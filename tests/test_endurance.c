@@ -31,7 +31,8 @@ static run run_on(ag_tape *t) {
     r.x = scattered(t, AG_F64, AG_SHAPE(LENGTHS, INPUTS), 1000);
     r.target = scattered(t, AG_F64, AG_SHAPE(LENGTHS, 1), 2000);
     ag_adam_init(&r.adam, PARAMETERS, r.parameter, NULL);
-    r.adam.beta2 = 0.98; /* 1 − beta2^t rounds to 1 while the run warms up: quotients by 1 are left out, in other plans */
+    r.adam.beta2 =
+        0.98; /* 1 − beta2^t rounds to 1 while the run warms up: quotients by 1 are left out, in other plans */
     expect_ok(t);
     return r;
 }

@@ -234,7 +234,8 @@ START_TEST(interleaved_rows_read_what_is_broadcast_over_some_axes) {
         ag_shape shape = {AXES, {extent[0], extent[1], extent[2], extent[3], extent[4]}}, some = shape;
         for (int i = 0; i < AXES; i++)
             if (ones >> i & 1) some.extent[i] = 1;
-        ag_tensor *x = ag_keep(ag_uniform(tape, dtype, shape, -1, 1)), *b = ag_keep(ag_uniform(tape, dtype, some, -1, 1));
+        ag_tensor *x = ag_keep(ag_uniform(tape, dtype, shape, -1, 1)),
+                  *b = ag_keep(ag_uniform(tape, dtype, some, -1, 1));
         ag_tensor *y[2], *d[2];
         ck_assert_int_eq(ag_eval(x) + ag_eval(b), AG_OK);
         for (int k = 0; k < 2; k++) {

@@ -132,7 +132,8 @@ START_TEST(the_bits_are_those_of_the_reference_evaluator) {
         ck_assert_int_eq(ag_eval_all(RESULTS, want.result), AG_OK);
         ck_assert_int_eq(ag_eval_all(RESULTS, got.result), AG_OK);
         const int64_t live = ag_tape_memory(tape).live, most = ag_tape_memory(plain).live;
-        ck_assert(AG_TINY_LIMITS ? live <= most : live == most); /* with tiny limits some is planned, and kept for less long */
+        ck_assert(AG_TINY_LIMITS ? live <= most
+                                 : live == most); /* with tiny limits some is planned, and kept for less long */
     }
     expect_counts(tape);
     expect_equal(&want, &got);

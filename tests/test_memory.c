@@ -431,7 +431,8 @@ START_TEST(cotangents_of_slices_do_not_stay) {
     const int64_t before = ag_tape_memory(tape).live, bytes = SLICES * N * (int64_t)sizeof(double);
     ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){loss, dx}), AG_OK);
     const int64_t more = ag_tape_memory(tape).live - before;
-    ck_assert_msg(more < bytes + bytes / 4, "%lld bytes stay for a gradient of %lld", (long long)more, (long long)bytes);
+    ck_assert_msg(more < bytes + bytes / 4, "%lld bytes stay for a gradient of %lld", (long long)more,
+                  (long long)bytes);
 }
 END_TEST
 

@@ -1693,7 +1693,7 @@ START_TEST(interpolation_checks_its_attributes) {
                {2, 2, AG_ERR_RANGE, "out of range"},       {3, -1, AG_ERR_RANGE, "out of range"},
                {3, 1, AG_ERR_SHAPE, "must have 5"},        {4, 0, AG_ERR_SHAPE, "axis 1 must have 1 to"},
                {4, 4, AG_ERR_SHAPE, "must have 4"},        {7, 0, AG_ERR_RANGE, "extent 0 on axis 1"},
-               {7, -5, AG_ERR_RANGE, "extent -5"},          {7, INT64_C(1) << 31, AG_ERR_RANGE, "1 to 2³¹ − 1"}};
+               {7, -5, AG_ERR_RANGE, "extent -5"},         {7, INT64_C(1) << 31, AG_ERR_RANGE, "1 to 2³¹ − 1"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t a[10];
         memcpy(a, &good, sizeof a);

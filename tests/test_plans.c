@@ -275,7 +275,8 @@ START_TEST(what_is_planned_depends_on_sizes) {
         ag_profile_start(tape);
         ck_assert_int_eq(ag_eval(y), AG_OK);
         ag_profile_stop(tape);
-        ck_assert_msg(has_region() == (first && visit >= first), "%d elements, visit %d", (int)cases[_i].elements, visit);
+        ck_assert_msg(has_region() == (first && visit >= first), "%d elements, visit %d", (int)cases[_i].elements,
+                      visit);
         ag_tape_rewind(tape, mark);
     }
     ck_assert(cases[_i].elements >= AG__FEW || plans_made() == 0);

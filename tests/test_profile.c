@@ -2,8 +2,8 @@
  *
  * Each test has a directory of its own for traces. A trace is read by a small JSON parser that accepts nothing else. */
 #define _XOPEN_SOURCE 700
-#include "nn/nn.h"
 #include "autograd/tape/limits.h"
+#include "nn/nn.h"
 #include "tests/support.h"
 
 #include <errno.h>

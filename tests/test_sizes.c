@@ -261,7 +261,8 @@ START_TEST(places_do_not_overlap) {
     ag__stay stay[STAYS];
     uint32_t at[STAYS];
     for (uint32_t seed = 0; seed < 40; seed++) {
-        const uint32_t n = 1 + seed * 5 % STAYS, most = draw_stays(seed, n, stay), all = ag__place_all(tape, n, stay, at);
+        const uint32_t n = 1 + seed * 5 % STAYS, most = draw_stays(seed, n, stay),
+                       all = ag__place_all(tape, n, stay, at);
         ck_assert_uint_ge(all, most);
         ck_assert_uint_le(all, most + most / 3);
         for (uint32_t i = 0; i < n; i++) {

@@ -139,7 +139,8 @@ START_TEST(another_stack_counts_as_short) {
             pthread_t thread;
             pthread_attr_t attributes;
             ck_assert_int_eq(pthread_attr_init(&attributes), 0);
-            ck_assert_int_eq(pthread_attr_setstacksize(&attributes, 4 * LARGE), 0); /* musl's have half of what is ample */
+            ck_assert_int_eq(pthread_attr_setstacksize(&attributes, 4 * LARGE),
+                             0); /* musl's have half of what is ample */
             ck_assert_int_eq(pthread_create(&thread, &attributes, look_at_both, &l), 0);
             ck_assert_int_eq(pthread_join(thread, NULL), 0);
             pthread_attr_destroy(&attributes);

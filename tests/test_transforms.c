@@ -483,9 +483,7 @@ static ag_status everything(ag_tape *t) {
     return ag_eval(dy);
 }
 
-START_TEST(every_failing_allocation_is_an_error) {
-    with_each_allocation_failing(everything);
-}
+START_TEST(every_failing_allocation_is_an_error) { with_each_allocation_failing(everything); }
 END_TEST
 
 START_TEST(what_is_recorded_has_a_place) {

@@ -12,7 +12,7 @@ typedef struct dropping {
     ag__planner *p;
     uint32_t *number;       /* of each step: when it runs, plus 1 */
     uint32_t *last, *until; /* of each value: this number of the last step that reads it, and that has a reader */
-    ag__showing *shown;       /* where it is listed; if it is not, count is 0 */
+    ag__showing *shown;     /* where it is listed; if it is not, count is 0 */
 } dropping;
 
 static void note_read(void *d, uint32_t k, uint32_t root) { ((const dropping *)d)->last[root] = k + 1; }

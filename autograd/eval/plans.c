@@ -12,10 +12,10 @@
 
 enum {
     BUCKETS = 256,
-    OFTEN = 3,      /* visits after which a structure is expected to recur, */
+    OFTEN = 3,       /* visits after which a structure is expected to recur, */
     VERY_OFTEN = 64, /* and so often that a plan that saves little is made */
-    NO_ROOM = 255,  /* in place of the visits: its plan had no room */
-    PATIENCE = 256, /* chunks after which an unused plan may be dropped */
+    NO_ROOM = 255,   /* in place of the visits: its plan had no room */
+    PATIENCE = 256,  /* chunks after which an unused plan may be dropped */
     MARGIN = 16
 };
 

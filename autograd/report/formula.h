@@ -44,8 +44,8 @@ typedef struct ag__entry {
 typedef struct ag__formulas {
     ag_tape *tape;
     ag_style style;
-    bool brief;  /* labelled parts are not written out */
-    bool failed; /* out of memory */
+    bool brief;       /* labelled parts are not written out */
+    bool failed;      /* out of memory */
     ag__entry *entry; /* `few`, or allocated */
     uint32_t room;
     struct ag__term_slab *block; /* of terms, the last of them */

@@ -140,9 +140,9 @@ typedef struct place {
 static const uint32_t AWAY = UINT32_MAX, NOBODY = UINT32_MAX;
 
 struct ag__rounds {
-    bool noted;            /* this one is: */
-    ag__stay *stay;        /* so far; */
-    place *place;          /* or each one is known to have these; else NULL */
+    bool noted;     /* this one is: */
+    ag__stay *stay; /* so far; */
+    place *place;   /* or each one is known to have these; else NULL */
     uint32_t room, count;
     uint32_t now;          /* while it is noted, the time; else the number of the next request */
     uint64_t hash, former; /* of this round so far, and of the one before */

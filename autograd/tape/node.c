@@ -7,9 +7,7 @@
 #include <string.h>
 
 /* The list in memory of its own; NULL: it is `few_segments`. */
-static ag__segment **allocated(ag_tape *tape) {
-    return tape->segments == tape->few_segments ? NULL : tape->segments;
-}
+static ag__segment **allocated(ag_tape *tape) { return tape->segments == tape->few_segments ? NULL : tape->segments; }
 
 static bool grow_segment_list(ag_tape *tape) {
     const uint32_t room = ag__more_room(tape->segment_room, 0);

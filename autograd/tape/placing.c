@@ -46,8 +46,7 @@ static uint32_t find_gap(const placing *p, const ag__stay *s, bool smallest, uin
         if (q->end > end) end = q->end;
     }
     if (found == UINT32_MAX) found = end;
-    for (; p->list[last].next != p->n && p->list[p->list[last].next].at < found;)
-        last = p->list[last].next;
+    for (; p->list[last].next != p->n && p->list[p->list[last].next].at < found;) last = p->list[last].next;
     *before = last;
     return found;
 }

@@ -38,9 +38,9 @@ struct ag_trace {
     ag_tape *tape;
     ag__traced *value;
     int count, room;
-    uint32_t number;  /* of the trace, which its values carry; never 0 */
-    bool narrow;      /* elements are of 32 bits */
-    bool failed;      /* invalid, or out of memory: recording has stopped */
+    uint32_t number; /* of the trace, which its values carry; never 0 */
+    bool narrow;     /* elements are of 32 bits */
+    bool failed;     /* invalid, or out of memory: recording has stopped */
     bool no_memory;
     bool not_a_float; /* narrow, and a number was rounded */
 };

@@ -245,8 +245,8 @@ static bool named(session *s, const part *x, operand *result) {
     if (find_function(x->name))
         return complain(&s->complaint, s->program.text, x->at, "%s is a function: %s(…)", x->name, x->name);
     return complain(&s->complaint, s->program.text, x->at,
-                    "%s has no value: give its shape, as in %s=[2,3], or its values, as in %s:[1,2]", x->name,
-                    x->name, x->name);
+                    "%s has no value: give its shape, as in %s=[2,3], or its values, as in %s:[1,2]", x->name, x->name,
+                    x->name);
 }
 
 static bool assigned(session *s, const part *x, operand *result) {
