@@ -12,6 +12,7 @@
 #include <fenv.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -201,7 +202,7 @@ static void be_late(void *l_, int i, int n) {
     (void)i, (void)n;
     if (!pthread_equal(pthread_self(), l->caller)) {
         l->others++;
-        pause_for((long)l->late);
+        if (l->late) pause_for((long)l->late);
     }
     while (microseconds() < start + 100) {
     }
@@ -222,6 +223,58 @@ static void call_on_a_loaded_machine(void) {
 
 START_TEST(late_threads_are_not_waited_for_again_and_again) { in_child(call_on_a_loaded_machine); }
 END_TEST
+
+/* ---- A processor for all ---- */
+
+#ifdef __linux__
+static void use(const cpu_set_t *set) { require(sched_setaffinity(0, sizeof *set, set) == 0); }
+
+/* The first processor that this process may use, and how many these are. */
+static int first_of(const cpu_set_t *set) {
+    int i = 0;
+    while (!CPU_ISSET((size_t)i, set)) i++;
+    return i;
+}
+
+/* Loops are shared seldom if the pool's threads can only run on the caller's processor. */
+static void call_on_one_processor(void) {
+    enum { CALLS = 1000 };
+    load l = {.caller = pthread_self()};
+    cpu_set_t all, one;
+    require(sched_getaffinity(0, sizeof all, &all) == 0);
+    ag__count_processors(); /* as for a program that may use them all */
+    CPU_ZERO(&one);
+    CPU_SET((size_t)first_of(&all), &one);
+    use(&one);
+    for (int i = 0; i < CALLS; i++) ag__parallel(2, be_late, &l);
+    require(l.others < CALLS / 10);
+}
+
+START_TEST(threads_on_the_callers_processor_are_not_waited_for_again_and_again) { in_child(call_on_one_processor); }
+END_TEST
+
+static void move_away(void) {
+    cpu_set_t before, after, one;
+    require(sched_getaffinity(0, sizeof before, &before) == 0);
+    int moved = 0;
+    for (int i = 0; CPU_COUNT(&before) > 1 && i < 10; i++) {
+        const int here = ag__this_processor();
+        require(ag__leave_processor(here) && CPU_ISSET((size_t)here, &before));
+        moved += ag__this_processor() != here;
+        require(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&before, &after));
+    }
+    require(moved > 0 || CPU_COUNT(&before) == 1);
+    CPU_ZERO(&one);
+    CPU_SET((size_t)first_of(&before), &one);
+    use(&one);
+    require(ag__this_processor() == first_of(&before));
+    require(!ag__leave_processor(first_of(&before)) && !ag__leave_processor(-1)); /* nowhere else; unknown */
+    require(sched_getaffinity(0, sizeof after, &after) == 0 && CPU_EQUAL(&one, &after));
+}
+
+START_TEST(a_thread_moves_to_another_processor) { in_child(move_away); }
+END_TEST
+#endif
 
 /* ---- Programs ---- */
 
@@ -669,6 +722,10 @@ int main(void) {
     require(!isnan(alone));
     tcase_add_test(shared, each_share_is_run_once);
     tcase_add_test(shared, late_threads_are_not_waited_for_again_and_again);
+#ifdef __linux__
+    tcase_add_test(shared, threads_on_the_callers_processor_are_not_waited_for_again_and_again);
+    tcase_add_test(shared, a_thread_moves_to_another_processor);
+#endif
     tcase_add_test(shared, a_call_from_within_a_share_runs_in_place);
     tcase_add_test(shared, operations_may_evaluate_other_tapes);
     tcase_add_test(shared, many_threads_call_at_once);

@@ -49,7 +49,7 @@ static bool make_contiguous(running *r, ag_array *x) {
 
 static running running_of(const ag_tensor *t, bool accumulate) {
     running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity}};
-    r.call.threads = ag__threads_of(t->tape);
+    r.call.threads = ag__threads_now(t->tape);
     r.call.y = ag__array_of(t);
     r.call.accumulate = accumulate;
     return r;

@@ -421,7 +421,7 @@ static int threads_of(const ag_tensor *t) {
     ag_kind kind = t->op->kind;
     int64_t work = kind == AG_KIND_REDUCTION ? t->input[0]->layout->size : t->layout->size;
     bool loops = kind == AG_KIND_ELEMENTWISE || kind == AG_KIND_REDUCTION;
-    return loops ? ag__worthwhile_on(t->tape, work) : ag__threads_of(t->tape);
+    return loops ? ag__worthwhile_on(t->tape, work) : ag__threads_now(t->tape);
 }
 
 static void node_computed(ag_tensor *t, int64_t since) {
@@ -448,7 +448,7 @@ static void step_run(const ag__chunk *c, const ag__plan *plan, const ag__plan_st
 static void span(ag_tape *tape, uint32_t row, int64_t nodes, int64_t since) {
     if (nodes == 0) return;
     tape->profile->row[row].one.nodes = nodes;
-    add_event(tape, row, since, ag__profile_now(), ag__threads_of(tape));
+    add_event(tape, row, since, ag__profile_now(), ag__threads_now(tape));
 }
 
 static void planned(ag_tape *tape, int64_t nodes, int64_t since) { span(tape, PLANNING, nodes, since); }

@@ -33,8 +33,22 @@ static int allowed(void) {
         if (sched_getaffinity(0, bytes, set) == 0) return CPU_COUNT_S(bytes, set);
     return 0;
 }
+
+int ag__this_processor(void) { return sched_getcpu(); }
+
+/* The system moves a thread whose processor is no longer allowed, and does not move it back when it is again. */
+bool ag__leave_processor(int processor) {
+    cpu_set_t set[8], others[8]; /* a bit each */
+    if (processor < 0 || sched_getaffinity(0, sizeof set, set) != 0) return false;
+    memcpy(others, set, sizeof set);
+    CPU_CLR_S((size_t)processor, sizeof others, others);
+    if (CPU_COUNT_S(sizeof others, others) == 0 || sched_setaffinity(0, sizeof others, others) != 0) return false;
+    return sched_setaffinity(0, sizeof set, set) == 0;
+}
 #else
 static int allowed(void) { return 0; }
+int ag__this_processor(void) { return -1; }
+bool ag__leave_processor(int processor) { return (void)processor, false; }
 #endif
 
 /* ---- Control groups ---- */
@@ -154,3 +168,5 @@ int ag__threads_of(ag_tape *tape) {
     if (tape->threads == 0) tape->threads = ag__processors();
     return tape->threads;
 }
+
+int ag__threads_now(ag_tape *tape) { return tape->alone ? 1 : ag__threads_of(tape); }

@@ -179,16 +179,17 @@ struct ag_tape {
     bool waited, scanned; /* since the last rewind: values were kept for a gradient; there was a backward scan */
     bool recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                      /* an evaluation is under way */
+    bool alone;                           /* which the caller's thread does without others */
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
     ag__joined joined;
-    bool compile;                         /* elementwise operations may become machine code */
-    bool avx2;                            /* kernels that need it run; without, their traces are replayed */
-    bool keeps_vacant;                    /* released slots are not reused soon */
-    const struct ag__isa *isa;            /* the instruction set of machine code; NULL: none is made */
-    struct ag__programs *programs;        /* compile.c's; NULL: none yet */
-    struct ag__replays *replays;          /* replay.c's; NULL: none yet, */
-    bool shares_replays;                  /* and whether those of the process may be used */
+    bool compile;                  /* elementwise operations may become machine code */
+    bool avx2;                     /* kernels that need it run; without, their traces are replayed */
+    bool keeps_vacant;             /* released slots are not reused soon */
+    const struct ag__isa *isa;     /* the instruction set of machine code; NULL: none is made */
+    struct ag__programs *programs; /* compile.c's; NULL: none yet */
+    struct ag__replays *replays;   /* replay.c's; NULL: none yet, */
+    bool shares_replays;           /* and whether those of the process may be used */
     ag__within inside;
 
     ag_status status;
@@ -392,7 +393,7 @@ bool ag__shape_valid(const ag_shape *shape, int64_t *size, const char **why);
 const ag__layout *ag__layout_known(const ag_tape *tape, const ag_shape *shape); /* NULL: it is not among the last */
 const ag__layout *ag__layout_new(ag_tape *tape, const ag_shape *shape, const int64_t *stride);
 const ag__layout *ag__layout_add(ag_tape *tape, const ag_shape *shape); /* row-major, and not among the last */
-void ag__layouts_forget(ag_tape *tape, uint32_t count); /* those made with this many nodes, or more */
+void ag__layouts_forget(ag_tape *tape, uint32_t count);                 /* those made with this many nodes, or more */
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape);
 bool ag__extents_equal(const ag__layout *a, const ag__layout *b);
 static inline bool ag__layouts_equal(const ag__layout *a, const ag__layout *b) { /* in extents */
@@ -432,11 +433,11 @@ ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__
                       ag_tensor *const x[], const void *attributes, size_t bytes); /* no checks; unevaluated */
 void ag__forgo(ag_tensor *t); /* t is hardly going to be computed: values need not be kept for it */
 void ag__nodes_release(ag_tape *tape, uint32_t count); /* those from `count` on */
-bool ag__node_marks_reach(ag_tape *tape); /* whether there is one for each node; raises the error */
+bool ag__node_marks_reach(ag_tape *tape);              /* whether there is one for each node; raises the error */
 void ag__node_marks_free(ag_tape *tape);
 void ag__nodes_begin(ag_tape *tape, ag__segment *first);
-void ag__nodes_trim(ag_tape *tape);                    /* frees the memory beyond the last node */
-void ag__nodes_free(ag_tape *tape);                    /* that has none any more */
+void ag__nodes_trim(ag_tape *tape); /* frees the memory beyond the last node */
+void ag__nodes_free(ag_tape *tape); /* that has none any more */
 
 /* The next node, which has a slot; its inputs and attributes are to be written to `input`. */
 AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
@@ -547,9 +548,17 @@ void ag__aheads_end(ag_tape *tape); /* no thread works for the tape any more, an
 struct ag__environment;
 enum { AG__MOST_THREADS = 1024 };
 int ag__wanted_threads(const struct ag__environment *e); /* 0: as many as there are processors */
-int ag__count_processors(void);    /* that this process may use, now; 1 without threads */
-int ag__processors(void);          /* the same, when they were last counted */
-int ag__threads_of(ag_tape *tape); /* the most that evaluate it */
+int ag__count_processors(void);                          /* that this process may use, now; 1 without threads */
+int ag__processors(void);                                /* the same, when they were last counted */
+int ag__threads_of(ag_tape *tape);                       /* the most that evaluate it */
+int ag__threads_now(ag_tape *tape);                      /* and in the evaluation under way, or the last one */
+#if AG_HAVE_THREADS
+int ag__this_processor(void);            /* the number of the one that runs this thread; negative: unknown */
+bool ag__leave_processor(int processor); /* this thread goes on elsewhere; false: nowhere else may it run */
+#endif
+
+/* threads.c */
+bool ag__sharing_pays(void); /* whether loops that are shared among threads have been quicker than without, of late */
 /* The processors that the quota of the control groups in this list, found below `root`, allows. */
 int ag__cgroup_quota(const char *groups, const char *root);
 

@@ -45,7 +45,9 @@ typedef struct job {
     _Alignas(64) void (*run)(void *argument, int i, int n); /* aligned: the flags below fit into its address */
     void *argument;
     int n, units, first, workers; /* workers: their number; `first` was asked first */
+    int processor;                /* the caller's; negative: unknown */
     unsigned rounding;            /* the caller's */
+    _Atomic bool crowded;         /* a worker took shares on the caller's processor */
     _Atomic uint64_t taken[MOST_UNITS / WORD];
 } job;
 
@@ -110,31 +112,48 @@ static void wake(worker *w) {
 /* ---- Whether sharing pays ----
  *
  * On a loaded machine a thread may be taken off its processor in the middle of a share, for many milliseconds, and its
- * caller waits for it. So the pool keeps an account of the time that sharing has saved, against the caller's estimate
- * of what it would have taken alone. In debt, loops run on the caller's thread, and a part of its processor's time for
- * them pays the debt off: so sharing costs at most that part, and is tried again. The account is limited on both sides:
- * any number of small savings does not make up for a long wait, and one long wait is forgotten soon. */
+ * caller waits for it. Or the system wakes a thread on its caller's processor, which it takes from it: nothing was
+ * saved then, whatever the clock says of either's shares, and CROWDED is what the changes to and fro cost. So the pool
+ * keeps an account of the time that sharing has saved, against the caller's estimate of what it would have taken alone.
+ *
+ * In debt, there is a pause: loops run on the caller's thread, and the next evaluations do not even divide them, for
+ * halves take longer than a whole. It lasts so long that sharing costs at most a part of the time, and is tried again
+ * then; where that has been in vain, twice as long as before. The account is limited on both sides: any number of small
+ * savings does not make up for a long wait, and one long wait is forgotten soon. */
 
-enum { MOST_SAVED = 50000, TOLERATED = -50000, MOST_OWED = -5000000, PAID_OFF = 8 };
+enum { MOST_SAVED = 50000, TOLERATED = -50000, MOST_OWED = -5000000, PAID_OFF = 8, CROWDED = 20000 };
+enum { LONGEST_PAUSE = 100000000 };
 
-static _Atomic int64_t saved; /* nanoseconds */
+static _Atomic int64_t saved;       /* nanoseconds */
+static _Atomic int64_t paused_till; /* 0: no pause */
+static _Atomic int64_t last_pause;  /* its length; 0: sharing has paid since */
 
-static int64_t own_time(void) {
-    struct timespec t = {0};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+static void begin_pause(int64_t owed) {
+    int64_t length = owed * PAID_OFF, last = 2 * atomic_load_explicit(&last_pause, memory_order_relaxed);
+    if (last > LONGEST_PAUSE) last = LONGEST_PAUSE;
+    if (length < last) length = last;
+    atomic_store_explicit(&last_pause, length, memory_order_relaxed);
+    atomic_store_explicit(&paused_till, now() + length, memory_order_relaxed);
 }
 
 static void note_saving(int64_t time) {
-    const int64_t sum = atomic_load_explicit(&saved, memory_order_relaxed) + time;
-    atomic_store_explicit(&saved,
-                          sum > MOST_SAVED  ? MOST_SAVED
-                          : sum < MOST_OWED ? MOST_OWED
-                                            : sum,
-                          memory_order_relaxed);
+    int64_t sum = atomic_load_explicit(&saved, memory_order_relaxed) + time;
+    if (sum < MOST_OWED) sum = MOST_OWED;
+    if (sum < TOLERATED) begin_pause(-sum);
+    if (sum > MOST_SAVED) {
+        sum = MOST_SAVED;
+        atomic_store_explicit(&last_pause, 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&saved, sum < TOLERATED ? TOLERATED : sum, memory_order_relaxed);
 }
 
-static bool in_debt(void) { return atomic_load_explicit(&saved, memory_order_relaxed) < TOLERATED; }
+bool ag__sharing_pays(void) {
+    const int64_t until = atomic_load_explicit(&paused_till, memory_order_relaxed);
+    if (until == 0) return true;
+    if (now() < until) return false;
+    atomic_store_explicit(&paused_till, 0, memory_order_relaxed);
+    return true;
+}
 
 /* ---- Shares ---- */
 
@@ -173,9 +192,12 @@ static bool sleep_until_asked(worker *w) {
     return at != ENDING;
 }
 
-/* The next job, begun; NULL at the end. An offer may be withdrawn before it is begun. */
-static job *next_job(worker *w) {
+/* The next job, begun; NULL at the end. An offer may be withdrawn before it is begun. A thread that shared its
+ * processor with the caller goes on elsewhere, for it would be woken where it ran last though others are free; or
+ * sleeps, for it would spin at the expense of the caller, who could offer nothing. */
+static job *next_job(worker *w, int crowded) {
     waiting spent = {0};
+    if (crowded >= 0 && !ag__leave_processor(crowded) && !sleep_until_asked(w)) return NULL;
     for (;;) {
         uintptr_t at = atomic_load_explicit(&w->at, memory_order_acquire);
         if (at == ENDING) return NULL;
@@ -193,11 +215,14 @@ static void *work(void *w_) {
     worker *w = w_;
     const int number = (int)(w - pool.worker);
     inside = true;
-    for (job *j; (j = next_job(w)) != NULL;) {
+    int crowded = -1; /* the processor, if it is the caller's */
+    for (job *j; (j = next_job(w, crowded)) != NULL;) {
         int offset = number - j->first;
         if (offset < 0) offset += j->workers;
         round_as(j->rounding);
-        take_shares(j, (offset + 1) % j->units);
+        const int taken = take_shares(j, (offset + 1) % j->units);
+        crowded = ag__this_processor() == j->processor ? j->processor : -1;
+        if (crowded >= 0 && taken > 0) atomic_store_explicit(&j->crowded, true, memory_order_relaxed);
         ANNOTATE_HAPPENS_BEFORE(&w->thread);
         if (atomic_exchange(&w->at, IDLE) & AWAITED) wake(w);
     }
@@ -233,6 +258,8 @@ static void begin_anew(void) {
     atomic_exchange(&pool.refused, 0);
     atomic_exchange(&pool.growing, 0);
     atomic_exchange(&saved, 0);
+    atomic_exchange(&paused_till, 0);
+    atomic_exchange(&last_pause, 0);
 }
 
 static bool may_grow(void) {
@@ -308,21 +335,13 @@ static void part_with(worker *w, job *j) {
     ANNOTATE_HAPPENS_AFTER(&w->thread);
 }
 
-/* In debt. */
-static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
-    const int64_t start = own_time();
-    inside = true;
-    for (int i = 0; i < n; i++) run(argument, i, n);
-    inside = false;
-    note_saving((own_time() - start) / PAID_OFF);
-}
-
 static void run_together(int n, void (*run)(void *argument, int i, int n), void *argument) {
     int64_t start = now();
     party p; /* large, but seldom full */
     p.count = 0;
     job j = {.run = run, .argument = argument, .n = n, .units = n < MOST_UNITS ? n : MOST_UNITS};
     j.rounding = rounding();
+    j.processor = ag__this_processor();
     j.workers = atomic_load_explicit(&pool.count, memory_order_acquire);
     j.first = favourite < j.workers ? favourite : 0;
     ask_those_there(&p, &j);
@@ -336,15 +355,20 @@ static void run_together(int n, void (*run)(void *argument, int i, int n), void 
     const int64_t done = now();
     inside = false;
     for (int i = 0; i < p.count; i++) part_with(&pool.worker[p.worker[i]], &j);
-    if (own > 0) note_saving((done - begun) * j.units / own - (now() - start));
+    if (atomic_load_explicit(&j.crowded, memory_order_relaxed)) note_saving(start - begun - CROWDED);
+    else if (own > 0) note_saving((done - begun) * j.units / own - (now() - start));
+}
+
+static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
+    for (int i = 0; i < n; i++) run(argument, i, n);
 }
 
 /* The caller must not be cancelled: the job is on its stack. */
 static void run_shares(int n, void (*run)(void *argument, int i, int n), void *argument) {
     int cancelling;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    if (in_debt()) run_alone(n, run, argument);
-    else run_together(n, run, argument);
+    if (ag__sharing_pays()) run_together(n, run, argument);
+    else run_alone(n, run, argument);
     pthread_setcancelstate(cancelling, NULL);
 }
 
@@ -380,11 +404,15 @@ void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argume
     for (int i = 0; i < n; i++) run(argument, i, n);
 }
 
+#if !AG_HAVE_THREADS
+bool ag__sharing_pays(void) { return true; }
+#endif
+
 int ag__worthwhile(int64_t work, int threads) {
     int64_t most = work / AG__STEPS_A_THREAD;
     return most < 2 || threads < 2 ? 1 : most < threads ? (int)most : threads;
 }
 
 int ag__worthwhile_on(ag_tape *tape, int64_t work) {
-    return work / AG__STEPS_A_THREAD < 2 ? 1 : ag__worthwhile(work, ag__threads_of(tape));
+    return work / AG__STEPS_A_THREAD < 2 ? 1 : ag__worthwhile(work, ag__threads_now(tape));
 }
