@@ -1,7 +1,8 @@
 /* activation_formulas -- formulas of activations: text for the recorder alone */
 #define AG_ONLY_TRACE
-#include "autograd/functions.h"
 #include "autograd/tape/words.h"
+
+#include "autograd/functions.h"
 
 /* max(x, 0) + ln(1 + e^(−|x|)): the exponential cannot overflow. */
 MAP1(softplus, x) { return ADD(SEL(LT(x, K(0)), K(0), x), CALL(log1p, CALL(exp, NEG(ABS(x))))); }

@@ -1,8 +1,9 @@
 /* arith_formulas -- formulas of arithmetic on two tensors, and on a tensor and a number: text for every domain,
  * which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_I64
-#include "autograd/functions.h"
 #include "autograd/tape/words.h"
+
+#include "autograd/functions.h"
 
 MAP2(add, a, b) { return ADD(a, b); }
 MAP2(sub, a, b) { return SUB(a, b); }

@@ -4,8 +4,9 @@
  * exact coefficients of Stirling's. An argument below ½ is reflected to z = 1 − x, one below 8 is moved to w in [1, 2],
  * where a polynomial with the roots taken out keeps the relative accuracy near them. Only the roots between the poles
  * have none. */
-#include "autograd/functions.h"
 #include "autograd/tape/words.h"
+
+#include "autograd/functions.h"
 
 #ifndef AG_GAMMA_TABLES
 #define AG_GAMMA_TABLES

@@ -1,7 +1,8 @@
 /* numeric_formulas -- rounding, quotients and functions of two numbers: text for the recorder alone */
 #define AG_ONLY_TRACE
-#include "autograd/functions.h"
 #include "autograd/tape/words.h"
+
+#include "autograd/functions.h"
 
 #define SIGN W2(0x80000000, 0x8000000000000000)
 

@@ -4,8 +4,9 @@
  * made for this file by tests/fit_special.py, which says of each what it approximates and how closely. Where two parts
  * of a domain have the same form, a selection of the argument comes before one polynomial, because a step that selects
  * is cheaper than a second polynomial. */
-#include "autograd/functions.h"
 #include "autograd/tape/words.h"
+
+#include "autograd/functions.h"
 
 #ifndef AG_SPECIAL_TABLES
 #define AG_SPECIAL_TABLES

@@ -1,7 +1,8 @@
 /* unary_formulas -- formulas of the functions of one tensor: text for every domain, which includes itself */
 #define AG_LAST_DOMAIN AG_DOMAIN_I64
-#include "autograd/functions.h"
 #include "autograd/tape/words.h"
+
+#include "autograd/functions.h"
 
 MAP1(square, x) { return MUL(x, x); }
 MAP1(abs, x) { return ABS(x); }
