@@ -86,7 +86,14 @@ STANDS_IN(ag__buffer *, ag__buffer_new, (ag_tape * t, size_t bytes), (t, bytes))
 STANDS_IN(ag__buffer *, ag__buffer_new_apart, (ag_tape * t, size_t bytes), (t, bytes))
 STANDS_IN(ag__buffer *, ag__buffer_new_lasting, (ag_tape * t, size_t bytes), (t, bytes))
 STANDS_IN(void *, ag__scratch_array, (ag__scratch * s, size_t count, size_t size), (s, count, size))
-STANDS_IN(bool, ag__list_grow, (ag_tape * t, ag__list *list, size_t size, uint32_t more), (t, list, size, more))
+
+bool __real_ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more);
+bool __wrap_ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more);
+bool __wrap_ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more) {
+    const bool grows = !m->failed && list->room - list->count < more;
+    if (grows && lacks(HERE)) m->failed = true;
+    return __real_ag__list_room(m, list, size, more);
+}
 
 void *__real_ag_call_scratch(const ag_call *call, size_t bytes);
 void *__wrap_ag_call_scratch(const ag_call *call, size_t bytes);

@@ -1,10 +1,11 @@
 /* support -- see support.h
  *
  * Every block of a ledger has its size in front of it, so that the sizes of freed blocks can be checked. */
-#include "tests/support.h"
 #include "autograd/tape/features.h"
 #include "autograd/tape/limits.h"
 #include "autograd/tape/tape.h"
+
+#include "tests/support.h"
 
 #include <math.h>
 #include <signal.h>

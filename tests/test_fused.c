@@ -250,6 +250,33 @@ START_TEST(interleaved_rows_read_what_is_broadcast_over_some_axes) {
 }
 END_TEST
 
+/* Rows that are wider than the first cache, with what goes down the columns, are computed part by part: the same bits,
+ * with any number of rows and of threads. */
+START_TEST(parts_of_wide_rows_are_as_whole_rows) {
+    static const int64_t rows[] = {1, 15, 16, 17, 40}, columns[] = {1000, 1030, 2049, 4096, 4100, 9000};
+    enum { COLUMNS = sizeof columns / sizeof *columns, WAYS = 3 };
+    const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
+    const int64_t n = rows[_i / 2 / COLUMNS], m = columns[_i / 2 % COLUMNS];
+    ag_tensor *y[WAYS], *d[WAYS][3], *x[3], *mean;
+    x[0] = ag_keep(ag_uniform(tape, dtype, AG_SHAPE(n, m), -1, 1));
+    x[1] = ag_keep(ag_uniform(tape, dtype, AG_SHAPE(m), 1, 2));
+    x[2] = ag_keep(ag_uniform(tape, dtype, AG_SHAPE(m), -1, 1));
+    ck_assert_int_eq(ag_eval_all(3, x), AG_OK);
+    for (int k = 0; k < WAYS; k++) {
+        ag_tape_set_evaluator(tape, k ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ag_tape_set_threads(tape, k ? k : 1);
+        mean = ag_mean_over(x[0], AG_AXES(0), true);
+        y[k] = ag_add(ag_mul(ag_square(ag_sub(x[0], mean)), x[1]), x[2]);
+        ck_assert_int_eq(ag_grad(ag_sum(ag_mul(y[k], y[k])), 3, x, d[k]), AG_OK);
+        ck_assert_int_eq(ag_eval_all(4, (ag_tensor *[]){y[k], d[k][0], d[k][1], d[k][2]}), AG_OK);
+    }
+    for (int k = 1; k < WAYS; k++) {
+        expect_same(y[0], y[k]);
+        for (int i = 0; i < 3; i++) expect_same(d[0][i], d[k][i]);
+    }
+}
+END_TEST
+
 /* A user's operation is fused like the library's. */
 static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
@@ -1098,6 +1125,7 @@ int main(void) {
     if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     if (usual_pieces(1)) tcase_add_test(regions, so_is_softmax_over_a_middle_axis);
     tcase_add_loop_test(regions, interleaved_rows_read_what_is_broadcast_over_some_axes, 0, 8);
+    tcase_add_loop_test(regions, parts_of_wide_rows_are_as_whole_rows, 0, 60);
     tcase_add_test(regions, a_fold_over_a_middle_axis_is_computed_alone);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
     if (usual_pieces(2)) {

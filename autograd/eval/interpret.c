@@ -374,55 +374,45 @@ int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
     return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
 }
 
-/* The only instruction that does something for other rows than the first of a group, if that is machine code; else
- * NULL. */
-static const ag__instruction *only_code(const ag__running *r) {
-    const ag__instruction *q = AG__FROM(&r->plan->instructions, r->region->begin), *code = NULL;
-    for (const ag__instruction *end = q + r->region->count; q < end; q++) {
-        if (q->does == AG__START_DOWN || q->does == AG__FOLDED_DOWN) continue;
-        if (q->does != AG__RUN || code) return NULL;
-        code = q;
-    }
-    return code;
-}
-
 static void move_on(const ag__running *r, char **address) {
     for (uint32_t i = 0; i < r->region->cells; i++) address[i] = (char *)((uintptr_t)address[i] + r->step[i]);
 }
 
-/* Strips of one whole row each: the addresses move along. */
+/* Strips of a row each, or of a block of its columns: the addresses move along. A group of rows is done block by block,
+ * so that what is read or added up down the columns stays in the first cache. */
 static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
-    const int64_t width = r->region->columns;
-    const ag__instruction *code = only_code(r);
+    const int64_t width = r->region->columns, each = r->region->block;
+    const uint32_t only = r->region->only;
+    const ag__instruction *code = only == AG__NONE ? NULL : AG__FROM(&r->plan->instructions, only);
     const next_row next = next_row_of(r);
-    strip at = {.row = first, .rows = 1, .columns = width, .start = first * width, .n = width};
-    for (; at.row < end; at.row++, at.start += width) {
-        const bool begins = at.row == first || at.row % AG__ROWS_A_GROUP == 0;
-        if (begins) aim(r, &at, scratch, address);
-        else move_on(r, address);
-        if (code && !begins) run_code(r, code, width, address);
-        else if (next.cells && at.row + 1 < end) run_asking(r, &at, &next, address);
-        else run_aimed(r, &at, address);
+    for (int64_t row = first, last; row < end; row = last) {
+        last = ag__lesser(end, (row / AG__ROWS_A_GROUP + 1) * AG__ROWS_A_GROUP);
+        for (int64_t column = 0; column < width; column += each) {
+            strip at = {.row = row, .rows = 1, .column = column, .start = row * width + column};
+            at.n = at.columns = ag__lesser(each, width - column);
+            for (; at.row < last; at.row++, at.start += width) {
+                if (at.row == row) aim(r, &at, scratch, address);
+                else move_on(r, address);
+                if (code && at.row > row) run_code(r, code, at.n, address);
+                else if (next.cells && each >= width && at.row + 1 < end) run_asking(r, &at, &next, address);
+                else run_aimed(r, &at, address);
+            }
+        }
     }
 }
 
 static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const ag__region *g = r->region;
-    int64_t width = g->form == AG__ROWS ? g->columns : AG__STRIP;
-    if (g->form == AG__ROWS && g->tile == 1) {
+    if (g->tile == 1 && g->inner == 1) {
         run_single_rows(r, first, end, scratch, address);
         return;
     }
     for (int64_t row = first, rows; row < end; row += rows) {
         const int64_t within = row % g->inner;
         rows = ag__lesser(g->tile, g->tile < g->inner ? g->inner - within : end - row);
-        for (int64_t column = 0; column < g->columns; column += width) {
-            strip at = {.row = row, .rows = rows, .column = column};
-            at.columns = ag__lesser(width, g->columns - column);
-            at.start = (row - within) * g->columns + within + column;
-            at.n = at.rows * at.columns;
-            run_strip(r, &at, scratch, address);
-        }
+        strip at = {.row = row, .rows = rows, .columns = g->columns, .start = (row - within) * g->columns + within};
+        at.n = rows * g->columns;
+        run_strip(r, &at, scratch, address);
     }
 }
 

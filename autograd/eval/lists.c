@@ -1,7 +1,7 @@
 /* lists -- growing lists, and temporary arrays */
 #include "autograd/eval/lists.h"
 
-bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more) {
+static bool grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more) {
     enum { FEWEST = 16 };
     if (list->room - list->count >= more) return true;
     uint32_t room = ag__more_room(list->room, (uint64_t)list->count + (more < FEWEST ? FEWEST : more));
@@ -14,6 +14,11 @@ bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more) {
     list->room = room;
     list->size = (uint32_t)size;
     return true;
+}
+
+bool ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more) {
+    if (!m->failed) m->failed = !grow(m->tape, list, size, more);
+    return !m->failed;
 }
 
 void ag__list_free(ag_tape *tape, ag__list *list) {

@@ -32,19 +32,11 @@ typedef struct ag__list_maker {
     bool failed;
 } ag__list_maker;
 
-/* Room for so many elements of this size more; false if out of memory. */
-bool ag__list_grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more);
 size_t ag__list_trim(ag_tape *tape, ag__list *list); /* frees unused room; returns the bytes kept */
 void ag__list_free(ag_tape *tape, ag__list *list);
 
-static inline bool ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more) {
-    if (m->failed) return false;
-    if (list->room - list->count >= more) return true;
-    m->failed = !ag__list_grow(m->tape, list, size, more);
-    return !m->failed;
-}
-
 /* Whether there is room for `more` elements of the list's type; if not, maker m has failed. */
+bool ag__list_room(ag__list_maker *m, ag__list *list, size_t size, uint32_t more);
 #define AG__ROOM(m, list, more) ag__list_room(m, &(list)->any, sizeof *(list)->at, more)
 
 /* Append an element, unless maker m has failed. */

@@ -280,6 +280,41 @@ static uint32_t append_all(ag__lowering *l, const ag__instruction *from, uint32_
     return first;
 }
 
+/* Which piece of machine code does all for a row, but where a group begins; AG__NONE: there is none. */
+static uint32_t only_code(const ag__lowering *l) {
+    uint32_t code = AG__NONE;
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const int does = l->body.at[k].does;
+        if (does == AG__START_DOWN || does == AG__FOLDED_DOWN) continue;
+        if (does != AG__RUN || code != AG__NONE) return AG__NONE;
+        code = l->r->begin + k;
+    }
+    return code;
+}
+
+/* The bytes that are read and written of a column, if that code reads them in the caches, and nothing is made before;
+ * else 0. */
+static int64_t bytes_of_column(const ag__lowering *l) {
+    enum { CACHES = 4 }; /* whole rows are as quick or quicker beyond them, where the processor looks ahead */
+    int64_t bytes = 0;
+    if (l->r->only == AG__NONE || l->before.count) return 0;
+    for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++) {
+        const ag__cell *cell = ag__cell_at(l, x);
+        if (cell->where <= AG__AT_ONE || cell->where == AG__AT_ROW) continue;
+        if (cell->where == AG__AT_ELEMENT && l->r->size / CACHES * cell->bytes >= AG__MEMORY) return 0;
+        bytes += cell->bytes;
+    }
+    return bytes;
+}
+
+/* The first cache has room for all that is read and written of so many columns; or for a little more, all of them. */
+static int64_t block_of(const ag__lowering *l) {
+    enum { MOST = AG__BLOCK_BYTES * 5 / 4 };
+    const int64_t columns = l->r->columns, bytes = bytes_of_column(l);
+    if (l->r->form == AG__WIDE) return AG__STRIP;
+    return bytes * columns <= MOST ? columns : (AG__BLOCK_BYTES / AG__BLOCK_STEP / bytes + 1) * AG__BLOCK_STEP;
+}
+
 static void end(ag__lowering *l) {
     ag__region *r = l->r;
     r->products = l->plan->products.count - r->product;
@@ -291,6 +326,8 @@ static void end(ag__lowering *l) {
     r->prepares = l->before.count;
     r->begin = append_all(l, l->body.at, l->body.count);
     r->count = l->body.count;
+    r->only = only_code(l);
+    r->block = block_of(l);
 }
 
 void ag__lower(ag__planner *p, uint32_t s) {

@@ -61,11 +61,7 @@ static inline const uint32_t *ag__operands_of(const ag__lowering *l, const ag__i
 }
 
 /* The program's cell for this index; AG__NONE: it has no cell. */
-static inline uint32_t ag__cell_of(const ag__lowering *l, uint32_t i) {
-    uint32_t cell = l->p->value[i].cell;
-    bool made = cell >= l->r->cell && cell < l->plan->cells.count && ag__cell_at(l, cell)->index == i;
-    return made ? cell : AG__NONE;
-}
+uint32_t ag__cell_of(const ag__lowering *l, uint32_t i);
 
 /* Whether y is a cell. */
 static inline bool ag__has_cell(const ag__instruction *q) { return q->does < AG__START_DOWN; }

@@ -81,18 +81,20 @@ typedef struct ag__region {
     int64_t size, rows, columns; /* rows 0: any */
     int64_t inner; /* so many rows are interleaved: element j of row i is i/inner·inner·columns + j·inner
                                     + i%inner; 1: none */
-    int64_t tile;  /* rows a strip has (AG__ROWS) */
+    int64_t tile;  /* rows a strip has (AG__ROWS); if that is 1, it may have a part of a row only: */
+    int64_t block; /* so many of its columns */
     uint32_t cell, cells;
     uint32_t attribute, attributes; /* indices whose attributes machine code reads */
     uint32_t once, prepares;        /* instructions before the first strip */
-    uint32_t begin, count;          /* and for each */
-    uint32_t output, outputs;       /* values whose buffers are made */
-    uint32_t folds;                 /* finished after the last strip */
-    uint32_t temps;                 /* scratch memory in units of AG__UNIT bytes */
-    uint32_t compute, computes;     /* indices of the operations, including those that are rematerialised */
-    uint32_t read, reads;           /* indices of tensors in memory before; one may be there several times */
-    uint32_t product, products;     /* indices of products among them that are computed here, some rows at a time, */
-    int64_t ahead;                  /* and of transposes that are turned so: the rows of so many elements, about */
+    uint32_t begin, count;          /* and for each; */
+    uint32_t only; /* the one of machine code that is all there is but where a group of rows begins; AG__NONE: none */
+    uint32_t output, outputs;   /* values whose buffers are made */
+    uint32_t folds;             /* finished after the last strip */
+    uint32_t temps;             /* scratch memory in units of AG__UNIT bytes */
+    uint32_t compute, computes; /* indices of the operations, including those that are rematerialised */
+    uint32_t read, reads;       /* indices of tensors in memory before; one may be there several times */
+    uint32_t product, products; /* indices of products among them that are computed here, some rows at a time, */
+    int64_t ahead;              /* and of transposes that are turned so: the rows of so many elements, about */
     uint8_t form;
     bool down;        /* there is a fold down columns: a group of rows stays together */
     bool all;         /* there is a fold of everything */

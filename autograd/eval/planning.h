@@ -102,15 +102,6 @@ static inline const ag_tensor *ag__tensor_at(const ag__planner *p, uint32_t i) {
 static inline bool ag__is_outside(const ag__planner *p, uint32_t i) { return i >= p->c->nodes; }
 static inline ag__plan_step *ag__step_at(const ag__planner *p, uint32_t s) { return &p->plan->steps.at[s]; }
 
-/* Whether step s is of the backward pass: its first node is. */
-static inline bool ag__is_backward(const ag__planner *p, uint32_t s) {
-    uint32_t i = p->drafts.at[s].first;
-    return i != AG__NONE && p->c->table[i]->flags & AG__GRADIENT;
-}
-static inline ag__region *ag__region_of(const ag__planner *p, uint32_t s) {
-    return &p->plan->regions.at[ag__step_at(p, s)->what];
-}
-
 /* The inputs of node i: p->c->operand[k] for ag__first_input ≤ k < ag__end_input. */
 static inline uint32_t ag__first_input(const ag__planner *p, uint32_t i) { return p->c->node[i].first; }
 static inline uint32_t ag__end_input(const ag__planner *p, uint32_t i) { return p->c->node[i + 1].first; }
@@ -122,13 +113,16 @@ static inline const uint32_t *ag__inputs_of(const ag__planner *p, uint32_t i) {
 static inline uint32_t ag__leader_at(const ag__planner *p, uint32_t k) { return p->value[p->c->operand[k]].leader; }
 static inline uint32_t ag__root_at(const ag__planner *p, uint32_t k) { return p->value[ag__leader_at(p, k)].root; }
 
+/* ---- steps.c ---- */
+
+/* Whether step s is of the backward pass: its first node is. */
+bool ag__is_backward(const ag__planner *p, uint32_t s);
+
+ag__region *ag__region_of(const ag__planner *p, uint32_t s); /* which step s runs */
+
 /* Whether index i shows all elements of its root in their order: not a part, for from its place in memory it cannot be
  * told which they are. */
-static inline bool ag__shows_root(const ag__planner *p, uint32_t i) {
-    return ag__shows_all(ag__tensor_at(p, i), ag__tensor_at(p, p->value[i].root));
-}
-
-/* ---- steps.c ---- */
+bool ag__shows_root(const ag__planner *p, uint32_t i);
 
 /* Whether t is one element a row of the region, broadcast over the columns. */
 bool ag__spreads_rows(const ag_tensor *t, const ag__region *r);

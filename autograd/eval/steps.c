@@ -20,6 +20,17 @@ uint32_t ag__step_region(ag__planner *p, ag__region region) {
     return ag__step_new(p, AG__STEP_REGION, number);
 }
 
+bool ag__is_backward(const ag__planner *p, uint32_t s) {
+    const uint32_t i = p->drafts.at[s].first;
+    return i != AG__NONE && ag__tensor_at(p, i)->flags & AG__GRADIENT;
+}
+
+ag__region *ag__region_of(const ag__planner *p, uint32_t s) { return &p->plan->regions.at[ag__step_at(p, s)->what]; }
+
+bool ag__shows_root(const ag__planner *p, uint32_t i) {
+    return ag__shows_all(ag__tensor_at(p, i), ag__tensor_at(p, p->value[i].root));
+}
+
 AG__RARE bool ag__spreads_rows(const ag_tensor *t, const ag__region *r) {
     if (r->rows == 0 || t->layout->size != r->size) return false;
     int64_t stride[3];

@@ -210,6 +210,9 @@ static void check_form(verifying *v) {
     expect(v, !several || (whole && (r->inner > 1 || r->tile * r->columns <= AG__STRIP)), "a strip has too many rows");
     expect(v, r->tile > 0 && ((tile & (tile - 1)) == 0 || r->tile == r->rows), "a group's rows are in no strips");
     expect(v, r->inner == 1 || (!r->down && !r->all), "interleaved rows in a region with other folds");
+    expect(v, r->form == AG__FLAT || r->block > 0, "no part of a row");
+    expect(v, r->only == AG__NONE || v->plan->instructions.at[r->only].does == AG__RUN,
+           "another instruction than code");
     expect(v, r->packed ? r->tile % r->inner == 0 : r->inner == 1 || r->tile <= r->inner, "interleaved rows are cut");
 }
 
