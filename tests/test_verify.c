@@ -199,7 +199,7 @@ static ag_tensor *rows_of(int64_t rows, int64_t columns) {
     return ag_mul(y, z);
 }
 static ag_tensor *narrow_rows(void) { return rows_of(40, 12); }
-static ag_tensor *medium_rows(void) { return rows_of(AG__AT_ONCE / AG__LONG_ROW + 3, AG__LONG_ROW + 8); }
+static ag_tensor *medium_rows(void) { return rows_of(AG__AT_ONCE / (AG__LONG_ROW / 4) + 3, AG__LONG_ROW / 4 + 8); }
 static ag_tensor *long_rows(void) { return rows_of(5, AG__MOST_ROW + AG__STRIP + 8); }
 static ag_tensor *without_rows(void) {
     ag_tensor *x = data(AG_F64, 160, 110, 1), *y = ag_transpose(data(AG_F64, 110, 160, 4), 0, 1);

@@ -205,6 +205,16 @@ static AG__RARE void choose_tile(ag__region *r) {
     r->packed = r->tile > r->inner;
 }
 
+/* Bytes of the largest elements that are computed. */
+static int64_t element_of(const ag__lowering *l) {
+    size_t most = 0;
+    for (uint32_t k = l->r->compute; k < l->r->compute + l->r->computes; k++) {
+        const size_t bytes = ag__bytes(tensor_at(l, l->plan->computed.at[k]));
+        if (bytes > most) most = bytes;
+    }
+    return (int64_t)most;
+}
+
 static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
     for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
@@ -215,7 +225,8 @@ static void choose_form(ag__lowering *l) {
         choose_tile(r);
         return;
     }
-    if (r->form == AG__ROWS && r->columns < AG__LONG_ROW)
+    const int64_t most = ag__pays_to_compile(l) ? AG__LONG_ROW / element_of(l) : AG__STRIP / 4; /* short rows */
+    if (r->form == AG__ROWS && r->columns < most)
         while (r->tile < r->rows && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
     if (r->form == AG__ROWS && r->all && r->size <= AG__STRIP) r->tile = r->rows; /* one strip, as without rows */
 }
@@ -309,10 +320,10 @@ static int64_t bytes_of_column(const ag__lowering *l) {
 
 /* The first cache has room for all that is read and written of so many columns; or for a little more, all of them. */
 static int64_t block_of(const ag__lowering *l) {
-    enum { MOST = AG__BLOCK_BYTES * 5 / 4 };
+    enum { MOST = AG__ROW_PART * 5 / 4 };
     const int64_t columns = l->r->columns, bytes = bytes_of_column(l);
     if (l->r->form == AG__WIDE) return AG__STRIP;
-    return bytes * columns <= MOST ? columns : (AG__BLOCK_BYTES / AG__BLOCK_STEP / bytes + 1) * AG__BLOCK_STEP;
+    return bytes * columns <= MOST ? columns : (AG__ROW_PART / AG__ROW_STEP / bytes + 1) * AG__ROW_STEP;
 }
 
 static void end(ag__lowering *l) {

@@ -79,6 +79,7 @@ static inline uint32_t ag__cell_new(ag__lowering *l, uint32_t of, const ag_tenso
 
 /* runs.c: operations that stand next to each other become one loop of machine code, and so do folds after them. */
 void ag__make_runs(ag__lowering *l);
+bool ag__pays_to_compile(const ag__lowering *l); /* whether machine code is to be made for this region */
 
 /* allot.c: unread values are dropped; results go over what is read for the last time; the rest gets scratch memory. */
 void ag__allot(ag__lowering *l);

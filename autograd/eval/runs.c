@@ -227,10 +227,10 @@ static bool is_worth_code(const ag__lowering *l, uint32_t k) {
     return ag__is_worth_code(tensor_of(l, q)->op, q->dtype);
 }
 
-/* Whether machine code is to be made for this region. Otherwise it is used if there is some: other regions or plans may
- * have the same programs. */
-static bool pays_to_compile(const ag__lowering *l) {
+/* Otherwise it is used if there is some: other regions or plans may have the same programs. */
+bool ag__pays_to_compile(const ag__lowering *l) {
     const ag__planner *p = l->p;
+    if (!l->c->tape->compile) return false;
     return p->whole || l->r->size >= AG__AT_ONCE ||
            (p->alike && p->alike[ag__step_at(p, l->s)->what] >= AG__MANY_ALIKE);
 }
@@ -238,7 +238,7 @@ static bool pays_to_compile(const ag__lowering *l) {
 /* The code of the listed steps; NULL if there is none. */
 static ag__code *compile(ag__lowering *l) {
     ag__code *(*const compiled)(ag_tape *, int, const ag__code_step *, int, const ag__code_slot *) =
-        pays_to_compile(l) ? ag__compile : ag__compiled;
+        ag__pays_to_compile(l) ? ag__compile : ag__compiled;
     ag__code *code = compiled(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
     if (code && AG__ROOM(&l->p->maker, &l->plan->codes, 1)) l->plan->codes.at[l->plan->codes.count++] = code;
     else if (code) ag__code_release(l->c->tape, code);

@@ -44,19 +44,19 @@ enum {
     AG__COLUMNS_SCATTERED = AG__LIMIT(64, 4),          /* columns of each thread's share in a scatter */
 
     /* Regions, and their programs. */
-    AG__MOST_ROW = AG__LIMIT(4096, 64),          /* columns up to which a whole row is computed at a time */
-    AG__LONG_ROW = AG__LIMIT(256, 5),            /* columns from which a strip is one row */
-    AG__BLOCK_BYTES = AG__LIMIT(32 * 1024, 256), /* of what is read and written for a part of a row, about, */
-    AG__BLOCK_STEP = AG__LIMIT(128, 16),         /* which has a multiple of so many elements: whole lines */
-    AG__SLAB = AG__LIMIT(32 * 1024, 64),         /* elements of interleaved rows that are computed at a time, about */
-    AG__LEAST_ACROSS = AG__LIMIT(16, 2),         /* interleaved rows that are computed at a time, at least */
-    AG__MOST_MEMBERS = AG__LIMIT(1000, 10),      /* nodes of one region, about */
-    AG__RECENT_REGIONS = AG__LIMIT(64, 2),       /* sizes of which the latest region is remembered; a power of two */
-    AG__LITTLE = AG__LIMIT(8 * 1024, 40),        /* elements up to which steps run early */
-    AG__LARGE = AG__LIMIT(32 * 1024, 128),       /* elements from which regions are divided into connected parts */
-    AG__LINE = 64,                               /* bytes of a cache line */
-    AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64),  /* from which a value may be rematerialised rather than stored: */
-    AG__WORTH_ACROSS = AG__LIMIT(4 * 1024, 32),  /* the same, of one of the forward pass in the backward pass */
+    AG__MOST_ROW = AG__LIMIT(4096, 64),         /* columns up to which a whole row is computed at a time */
+    AG__LONG_ROW = AG__LIMIT(896, 20),          /* bytes of a row from which a strip of machine code is one row */
+    AG__ROW_PART = AG__LIMIT(32 * 1024, 256),   /* bytes of what is read and written for a part of a row, about, */
+    AG__ROW_STEP = AG__LIMIT(128, 16),          /* which has a multiple of so many elements: whole lines */
+    AG__SLAB = AG__LIMIT(32 * 1024, 64),        /* elements of interleaved rows that are computed at a time, about */
+    AG__LEAST_ACROSS = AG__LIMIT(16, 2),        /* interleaved rows that are computed at a time, at least */
+    AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
+    AG__RECENT_REGIONS = AG__LIMIT(64, 2),      /* sizes of which the latest region is remembered; a power of two */
+    AG__LITTLE = AG__LIMIT(8 * 1024, 40),       /* elements up to which steps run early */
+    AG__LARGE = AG__LIMIT(32 * 1024, 128),      /* elements from which regions are divided into connected parts */
+    AG__LINE = 64,                              /* bytes of a cache line */
+    AG__WORTH_BYTES = AG__LIMIT(16 * 1024, 64), /* from which a value may be rematerialised rather than stored: */
+    AG__WORTH_ACROSS = AG__LIMIT(4 * 1024, 32), /* the same, of one of the forward pass in the backward pass */
     AG__WORTH_ROWS =
         AG__LIMIT(128 * 1024, 64),      /* bytes of a product from which its readers take some rows at a time: */
     AG__ROWS_STRIPS = AG__LIMIT(16, 2), /* so many strips, about */
@@ -100,7 +100,7 @@ _Static_assert(AG__LONG_SUM % AG__BLOCK == 0, "blocks are whole");
 _Static_assert(AG__BLOCK % AG__CHAIN_F32 == 0 && AG__BLOCK % AG__CHAIN_F64 == 0, "chains are whole");
 _Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worked on at a time are whole");
 _Static_assert(AG__MOST_ROW <= AG__SLAB, "a strip has one at least of interleaved rows");
-_Static_assert(AG__LONG_ROW <= AG__STRIP && AG__LANES <= AG__STRIP, "a strip can be one row, and has all lanes");
+_Static_assert(AG__LANES <= AG__STRIP, "a strip has all lanes");
 _Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");
 _Static_assert((AG__LANES & (AG__LANES - 1)) == 0, "lanes are joined by halves");
 _Static_assert(AG__LANES <= 128, "a lane's number is one signed byte of machine code");
