@@ -194,7 +194,7 @@ START_TEST(middle) {
         compare_of(of_middle, dtype, (int64_t[]){2, n, across[k]});
         compare_of(of_middle, dtype, (int64_t[]){(int64_t)by_length(5, 9, 33), n, across[k]});
     }
-    const int64_t most = AG__SLAB / n / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
+    const int64_t most = AG__SLAB / (int64_t)ag_dtype_size(dtype) / n / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
     for (int64_t by = -1; by <= 1 && n > 2; by++) compare_of(of_middle, dtype, (int64_t[]){2, n, most + by});
     if (n > AG__ROWS_A_GROUP) compare_of(of_middle, dtype, (int64_t[]){2, n, 2 * most + 1});
     if (_i % 5 == 0)

@@ -196,15 +196,6 @@ static void find_rows(ag__lowering *l, uint32_t node) {
     }
 }
 
-/* A strip has some of the rows that are interleaved, or those of several groups if these are few. */
-static AG__RARE void choose_tile(ag__region *r) {
-    int64_t across = AG__SLAB / r->columns / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
-    if (across < AG__SHORT_RUN) across = AG__SHORT_RUN;
-    if (r->inner >= AG__SHORT_RUN) r->tile = ag__lesser(r->inner, across);
-    while (r->inner < AG__SHORT_RUN && r->tile < r->rows && r->tile < across) r->tile *= 2;
-    r->packed = r->tile > r->inner;
-}
-
 /* Bytes of the largest elements that are computed. */
 static int64_t element_of(const ag__lowering *l) {
     size_t most = 0;
@@ -215,6 +206,15 @@ static int64_t element_of(const ag__lowering *l) {
     return (int64_t)most;
 }
 
+/* A strip has some of the rows that are interleaved, or those of several groups if these are few. */
+static AG__RARE void choose_tile(const ag__lowering *l, ag__region *r) {
+    int64_t across = AG__SLAB / element_of(l) / r->columns / AG__LEAST_ACROSS * AG__LEAST_ACROSS;
+    if (across < AG__SHORT_RUN) across = AG__SHORT_RUN;
+    if (r->inner >= AG__SHORT_RUN) r->tile = ag__lesser(r->inner, across);
+    while (r->inner < AG__SHORT_RUN && r->tile < r->rows && r->tile < across) r->tile *= 2;
+    r->packed = r->tile > r->inner;
+}
+
 static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
     for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
@@ -222,7 +222,7 @@ static void choose_form(ag__lowering *l) {
     r->form = r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE;
     r->tile = r->inner;
     if (r->inner > 1) {
-        choose_tile(r);
+        choose_tile(l, r);
         return;
     }
     const int64_t most = ag__pays_to_compile(l) ? AG__LONG_ROW / element_of(l) : AG__STRIP / 4; /* short rows */

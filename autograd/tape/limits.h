@@ -48,7 +48,7 @@ enum {
     AG__LONG_ROW = AG__LIMIT(896, 20),          /* bytes of a row from which a strip of machine code is one row */
     AG__ROW_PART = AG__LIMIT(32 * 1024, 256),   /* bytes of what is read and written for a part of a row, about, */
     AG__ROW_STEP = AG__LIMIT(128, 16),          /* which has a multiple of so many elements: whole lines */
-    AG__SLAB = AG__LIMIT(32 * 1024, 64),        /* elements of interleaved rows that are computed at a time, about */
+    AG__SLAB = AG__LIMIT(128 * 1024, 512),      /* bytes of interleaved rows that are computed at a time, about */
     AG__LEAST_ACROSS = AG__LIMIT(16, 2),        /* interleaved rows that are computed at a time, at least */
     AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
     AG__RECENT_REGIONS = AG__LIMIT(64, 2),      /* sizes of which the latest region is remembered; a power of two */
@@ -99,7 +99,7 @@ _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group
 _Static_assert(AG__LONG_SUM % AG__BLOCK == 0, "blocks are whole");
 _Static_assert(AG__BLOCK % AG__CHAIN_F32 == 0 && AG__BLOCK % AG__CHAIN_F64 == 0, "chains are whole");
 _Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worked on at a time are whole");
-_Static_assert(AG__MOST_ROW <= AG__SLAB, "a strip has one at least of interleaved rows");
+_Static_assert(AG__MOST_ROW * 8 <= AG__SLAB, "a strip has one at least of interleaved rows");
 _Static_assert(AG__LANES <= AG__STRIP, "a strip has all lanes");
 _Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");
 _Static_assert((AG__LANES & (AG__LANES - 1)) == 0, "lanes are joined by halves");
