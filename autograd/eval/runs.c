@@ -257,7 +257,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     if (failed(l) || l->steps.count == 0 || !pays) return end;
     mark_outputs(l, k, end);
     ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
-    if (!compile(l)) return end - k > AG__FEWEST_TRIED ? k : end;
+    if (!compile(l)) return l->steps.count > AG__FEWEST_TRIED && end - k > 1 ? k : end;
     replace_folds(l);
     run.attribute = l->plan->attributes.count - l->r->attribute;
     for (uint32_t i = k; i < end; i++) AG__APPEND(&l->p->maker, &l->plan->attributes, l->body.at[i].node);
@@ -290,7 +290,7 @@ void ag__make_runs(ag__lowering *l) {
             if (!failed(l)) end = run_end(l, k, most);
             if (!failed(l)) next = make_run(l, k, end, rows);
         }
-        if (next == k && end - k > AG__FEWEST_TRIED) most = (end - k) / 2;
+        if (next == k && end - k > 1) most = (end - k) / 2;
         else k = next > k ? next : k + 1;
     }
     start_folds(l);

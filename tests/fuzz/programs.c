@@ -49,31 +49,12 @@ static void append(maker *m, const line *l) {
 }
 
 static int64_t edge(feed *f) {
-    static const int64_t limits[] = {AG__FEW_COPIED,
-                                     AG__FEWEST_COLUMNS,
-                                     AG__LANES,
-                                     AG__ROWS_A_GROUP,
-                                     AG__CHAIN_F32,
-                                     AG__MANY_OUTPUTS,
-                                     AG__COLUMNS_SCATTERED,
-                                     AG__CHAIN_F64,
-                                     AG__LONG_ROW / 8,
-                                     AG__LONG_ROW / 4,
-                                     AG__BLOCK,
-                                     AG__STRIP,
-                                     AG__PART_ROWS,
-                                     AG__PACKED_COLUMNS,
-                                     AG__LONG_SUM,
-                                     AG__MOST_ROW,
-                                     AG__JOINED,
-                                     AG__LITTLE,
-                                     AG__AT_ONCE,
-                                     AG__LARGE,
-                                     AG__LEAST_COPIED,
-                                     AG__DOT_F32,
-                                     AG__DOT_F64,
-                                     AG__LINE,
-                                     AG__SHORT_RUN};
+    static const int64_t limits[] = {
+        AG__FEW_COPIED,        AG__FEWEST_COLUMNS, AG__LANES,        AG__ROWS_A_GROUP, AG__CHAIN_F32, AG__MANY_OUTPUTS,
+        AG__COLUMNS_SCATTERED, AG__CHAIN_F64,      AG__LONG_ROW / 8, AG__LONG_ROW / 4, AG__BLOCK,     AG__STRIP,
+        AG__PART_ROWS,         AG__PACKED_COLUMNS, AG__LONG_SUM,     AG__MOST_ROW,     AG__JOINED,    AG__LITTLE,
+        AG__AT_ONCE,           AG__LARGE,          AG__LEAST_COPIED, AG__DOT_F32,      AG__DOT_F64,   AG__LINE,
+        AG__SHORT_RUN};
     const int lot = feed_below(f, 256), which = lot % (int)(sizeof limits / sizeof *limits);
     const int64_t n = limits[which] + feed_below(f, 5) - 2;
     return n > 0 ? n : 1;
