@@ -277,6 +277,34 @@ START_TEST(parts_of_wide_rows_are_as_whole_rows) {
 }
 END_TEST
 
+/* Slices of matrices, also with their rows in another order, are read where they are; and a variable is not written over
+ * while rows of it are still to be read. */
+START_TEST(slices_are_read_where_they_are) {
+    static const int64_t rows[] = {1, 2, 17}, columns[] = {100, 250, 256, 300, 1000, 4100};
+    enum { COLUMNS = sizeof columns / sizeof *columns, WAYS = 3, RESULTS = 5 };
+    const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
+    const int64_t n = rows[_i / 2 / COLUMNS], m = columns[_i / 2 % COLUMNS];
+    ag_tensor *x = ag_keep(ag_uniform(tape, dtype, AG_SHAPE(n, 2 * m + 3), -1, 1)), *y[WAYS][RESULTS];
+    ck_assert_int_eq(ag_eval(x), AG_OK);
+    for (int k = 0; k < WAYS; k++) {
+        ag_tape_set_evaluator(tape, k ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ag_tape_set_threads(tape, k ? k : 1);
+        ag_tensor *a = ag_slice(x, 1, 0, m, 1), *b = ag_slice(x, 1, m + 1, 2 * m + 1, 1), *c = ag_flip(a, 0);
+        ag_tensor *v = ag_variable_from(ag_slice(x, 1, 3, m + 3, 1)), **to = y[k];
+        to[0] = ag_mul(ag_sub(b, a), ag_sigmoid(c));
+        to[1] = ag_sum_over(ag_square(ag_add(c, b)), AG_AXES(0), false);
+        to[2] = ag_sub(ag_mul(a, b), ag_max_over(b, AG_AXES(1), true));
+        ck_assert_int_eq(ag_grad(ag_sum(ag_mul(to[0], to[2])), 1, &x, &to[3]), AG_OK);
+        ck_assert_int_eq(ag_eval_all(4, to), AG_OK);
+        ag_assign(v, ag_add(ag_mul(v, b), ag_flip(v, 0)));
+        to[4] = ag_keep(ag_scale(v, 2));
+        ck_assert_int_eq(ag_eval(to[4]), AG_OK);
+    }
+    for (int k = 1; k < WAYS; k++)
+        for (int i = 0; i < RESULTS; i++) expect_same(y[0][i], y[k][i]);
+}
+END_TEST
+
 /* A user's operation is fused like the library's. */
 static void twice_f32(int64_t n, void *y_, const void *const x_[], const void *attributes) {
     (void)attributes;
@@ -1126,6 +1154,7 @@ int main(void) {
     if (usual_pieces(1)) tcase_add_test(regions, so_is_softmax_over_a_middle_axis);
     tcase_add_loop_test(regions, interleaved_rows_read_what_is_broadcast_over_some_axes, 0, 8);
     tcase_add_loop_test(regions, parts_of_wide_rows_are_as_whole_rows, 0, 60);
+    tcase_add_loop_test(regions, slices_are_read_where_they_are, 0, 36);
     tcase_add_test(regions, a_fold_over_a_middle_axis_is_computed_alone);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);
     if (usual_pieces(2)) {

@@ -50,6 +50,7 @@ static const char *const reasons[] = {
     "rows by columns are not the elements",
     "a strip has too many rows",
     "a group's rows are in no strips",
+    "a strip of other rows than the region's",
 };
 enum { REASONS = sizeof reasons / sizeof *reasons };
 

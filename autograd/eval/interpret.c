@@ -273,6 +273,7 @@ static void aim(const ag__running *r, const strip *at, char *scratch, char **add
         case AG__AT_TEMP: address[i] = scratch + (size_t)s->temp * AG__UNIT; break;
         case AG__AT_ONE: address[i] = r->base[i]; break;
         case AG__AT_ELEMENT: address[i] = r->base[i] + at->start * s->bytes; break;
+        case AG__AT_STRIDED: address[i] = r->base[i] + at->column * s->bytes + (intptr_t)r->step[i] * at->row; break;
         case AG__AT_COLUMN: address[i] = r->base[i] + at->column * s->bytes; break;
         case AG__AT_ROW: address[i] = r->base[i] + at->row * s->bytes; break;
         default: address[i] = r->partial[s->temp] + fold_offset(r, at->row, at->column) * s->bytes; break;
@@ -318,7 +319,7 @@ static next_row next_row_of(const ag__running *r) {
     bool writes = false;
     if (y.parts == 0 || g->products) return y;
     for (uint32_t i = 0; i < g->cells; i++) {
-        if (r->step[i] * (uintptr_t)g->rows < AG__MEMORY) continue;
+        if (r->step[i] * (uintptr_t)g->rows < AG__MEMORY || r->cell[i].where == AG__AT_STRIDED) continue;
         if (is_output(r, r->cell[i].index)) writes = true;
         else if (y.cells < MOST_ASKED) y.cell[y.cells++] = i;
     }

@@ -26,7 +26,7 @@ static void emit(ag__lowering *l, bool once, ag__instruction q, const uint32_t *
 
 /* ---- Operands ---- */
 
-typedef enum showing { SHOWS_ELEMENTS, SHOWS_ONE, SHOWS_COLUMNS, SHOWS_ROWS, SHOWS_STRIDED } showing;
+typedef enum showing { SHOWS_ELEMENTS, SHOWS_ONE, SHOWS_COLUMNS, SHOWS_ROWS, SHOWS_APART, SHOWS_STRIDED } showing;
 
 /* How a tensor of the region's size is broadcast. */
 static showing shows(const ag_tensor *t, int64_t *rows, int64_t *columns) {
@@ -36,6 +36,7 @@ static showing shows(const ag_tensor *t, int64_t *rows, int64_t *columns) {
     *rows = extent[0], *columns = extent[1];
     if (stride[0] == 0 && stride[1] == 0) return SHOWS_ONE;
     if (stride[0] == 0 && stride[1] == 1) return SHOWS_COLUMNS;
+    if (stride[1] == 1) return SHOWS_APART; /* rows that are contiguous */
     return stride[0] == 1 && stride[1] == 0 ? SHOWS_ROWS : SHOWS_STRIDED;
 }
 
@@ -81,7 +82,7 @@ static uint32_t read_rows(ag__lowering *l, uint32_t i) {
 /* Whether leader i is a product or a large transpose of which rows are made as they are read. There must be memory for
  * as many rows of a transpose as a tile has. */
 static bool reads_by_rows(const ag__lowering *l, uint32_t i, showing how) {
-    if (how != SHOWS_STRIDED) return value_at(l, i)->by_rows;
+    if (how < SHOWS_APART) return value_at(l, i)->by_rows;
     const int64_t ahead = AG__ROWS_TURNED * ag__turned_columns(tensor_at(l, i)->layout);
     if (ahead > l->r->ahead && ahead <= AG__MOST_TURNED) l->r->ahead = ahead;
     return ahead > 0 && ahead <= l->r->ahead;
@@ -103,6 +104,7 @@ static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     if (how == SHOWS_COLUMNS && fits && r->tile > 1) return packed(l, i, AG__REPEAT);
     if (how == SHOWS_COLUMNS && fits) return remember(l, i, ag__cell_new(l, i, t, AG__AT_COLUMN, false));
     if (how == SHOWS_ROWS && fits) return spread(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
+    if (how == SHOWS_APART && fits && r->tile == 1) return remember(l, i, ag__cell_new(l, i, t, AG__AT_STRIDED, false));
     return packed(l, i, AG__PACK);
 }
 
@@ -183,16 +185,18 @@ static void lower_operations(ag__lowering *l) {
 
 /* ---- The region's form ---- */
 
-/* Set rows and columns, if a tensor with one element a row, or one a column, is read. */
-static void find_rows(ag__lowering *l, uint32_t node) {
+/* Set rows and columns, if a tensor with one element a row, or one a column, is read; or instead one of long rows that
+ * are apart. */
+static void find_rows(ag__lowering *l, uint32_t node, bool apart) {
     ag__region *r = l->r;
     int64_t rows, columns;
     for (uint32_t k = ag__first_input(l->p, node); k < ag__end_input(l->p, node) && r->rows == 0; k++) {
         uint32_t x = ag__leader_at(l->p, k), root = value_at(l, x)->root;
         if (!ag__is_outside(l->p, root) && value_at(l, root)->program == l->s) continue;
-        showing how = shows(tensor_at(l, x), &rows, &columns);
-        if (tensor_at(l, x)->layout->size == r->size && (how == SHOWS_COLUMNS || how == SHOWS_ROWS))
-            r->rows = rows, r->columns = columns;
+        const showing how = shows(tensor_at(l, x), &rows, &columns);
+        const bool such =
+            apart ? how == SHOWS_APART && columns >= AG__STRIP / 4 : how == SHOWS_COLUMNS || how == SHOWS_ROWS;
+        if (tensor_at(l, x)->layout->size == r->size && such) r->rows = rows, r->columns = columns;
     }
 }
 
@@ -217,8 +221,9 @@ static AG__RARE void choose_tile(const ag__lowering *l, ag__region *r) {
 
 static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
-    for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
-        find_rows(l, l->plan->computed.at[k]);
+    for (int apart = 0; apart < (r->all || r->flat ? 1 : 2); apart++)
+        for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
+            find_rows(l, l->plan->computed.at[k], apart);
     r->form = r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE;
     r->tile = r->inner;
     if (r->inner > 1) {

@@ -26,6 +26,7 @@ typedef enum ag__where {
     AG__AT_TEMP,    /* scratch memory, from its start */
     AG__AT_ONE,     /* a tensor's one element */
     AG__AT_ELEMENT, /* a tensor's elements, from the strip's first */
+    AG__AT_STRIDED, /* the same, of one whose rows are apart, or in another order: of a strip within a row */
     AG__AT_COLUMN,  /* from the strip's first column */
     AG__AT_ROW,     /* from the strip's first row */
     AG__AT_FOLD     /* partial folds of the strip's columns */

@@ -187,6 +187,12 @@ static void place_folds(const ag__execution *e, const ag__running *r, char *at) 
     }
 }
 
+static int64_t row_stride(const ag_tensor *t) {
+    int64_t extent[2], stride[2];
+    ag__two_axes(t->layout, extent, stride);
+    return stride[0];
+}
+
 static void bind_cells(const ag__running *r) {
     const ag__region *g = r->region;
     for (uint32_t i = 0; i < g->cells; i++) {
@@ -197,6 +203,7 @@ static void bind_cells(const ag__running *r) {
         r->base[i] = ag__values(r->table[cell->index]);
         if (cell->where == AG__AT_ELEMENT) r->step[i] = (uintptr_t)g->columns * cell->bytes;
         if (cell->where == AG__AT_ROW) r->step[i] = cell->bytes;
+        if (cell->where == AG__AT_STRIDED) r->step[i] = (uintptr_t)row_stride(r->table[cell->index]) * cell->bytes;
     }
 }
 

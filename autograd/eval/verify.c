@@ -85,10 +85,18 @@ static void check_cell(verifying *v, const ag__cell *s) {
         return;
     }
     const ag_tensor *t = v->c->table[s->index];
-    int64_t most = s->where == AG__AT_ELEMENT ? r->size : s->where == AG__AT_ROW ? r->rows : r->columns;
+    int64_t extent[2], stride[2],
+        most = s->where == AG__AT_ELEMENT ? r->size
+               : s->where == AG__AT_ROW   ? r->rows
+                                          : r->columns;
     bool by_rows = s->where == AG__AT_ROW || s->where == AG__AT_COLUMN, provided = is_provided(v, s);
     expect(v, is_stored(v, s->index), "a tensor is read that is not in memory");
     expect(v, s->bytes == ag__bytes(t) && s->dtype == t->dtype, "a value has another dtype than its tensor");
+    if (s->where == AG__AT_STRIDED) {
+        bool rows = ag__two_axes(t->layout, extent, stride) && extent[0] == r->rows && extent[1] == r->columns;
+        expect(v, rows && stride[1] == 1 && r->tile == 1 && r->inner == 1, "a strip of other rows than the region's");
+        return;
+    }
     expect(v, s->where == AG__AT_ONE || provided || reach_of(t) >= most, "a strip is beyond the end of its tensor");
     expect(v, s->where != AG__AT_ELEMENT || provided || t->layout->contiguous, "strips of a tensor that has gaps");
     expect(v, !by_rows || r->form != AG__FLAT, "rows or columns in a region that has none");
