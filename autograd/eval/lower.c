@@ -185,17 +185,16 @@ static void lower_operations(ag__lowering *l) {
 
 /* ---- The region's form ---- */
 
-/* Set rows and columns, if a tensor with one element a row, or one a column, is read; or instead one of long rows that
- * are apart. */
-static void find_rows(ag__lowering *l, uint32_t node, bool apart) {
+/* Set rows and columns, if a tensor with one element a row, or one a column, is read; or instead of those one whose rows
+ * are apart, and have so many columns at least. */
+static void find_rows(ag__lowering *l, uint32_t node, int64_t apart) {
     ag__region *r = l->r;
     int64_t rows, columns;
     for (uint32_t k = ag__first_input(l->p, node); k < ag__end_input(l->p, node) && r->rows == 0; k++) {
         uint32_t x = ag__leader_at(l->p, k), root = value_at(l, x)->root;
         if (!ag__is_outside(l->p, root) && value_at(l, root)->program == l->s) continue;
         const showing how = shows(tensor_at(l, x), &rows, &columns);
-        const bool such =
-            apart ? how == SHOWS_APART && columns >= AG__STRIP / 4 : how == SHOWS_COLUMNS || how == SHOWS_ROWS;
+        const bool such = apart ? how == SHOWS_APART && columns >= apart : how == SHOWS_COLUMNS || how == SHOWS_ROWS;
         if (tensor_at(l, x)->layout->size == r->size && such) r->rows = rows, r->columns = columns;
     }
 }
@@ -219,19 +218,27 @@ static AG__RARE void choose_tile(const ag__lowering *l, ag__region *r) {
     r->packed = r->tile > r->inner;
 }
 
+static void find_all_rows(ag__lowering *l, int64_t apart) {
+    ag__region *r = l->r;
+    for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
+        find_rows(l, l->plan->computed.at[k], apart);
+}
+
+/* Rows that are apart are not copied by strips of one row, which pays from half of the length on. */
 static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
-    for (int apart = 0; apart < (r->all || r->flat ? 1 : 2); apart++)
-        for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
-            find_rows(l, l->plan->computed.at[k], apart);
+    const bool code = ag__pays_to_compile(l);
+    const int64_t most = code ? AG__LONG_ROW / element_of(l) : AG__STRIP / 4; /* short rows */
+    find_all_rows(l, 0);
+    const bool apart = r->rows == 0 && !r->all;
+    if (apart) find_all_rows(l, code ? most / 2 : most);
     r->form = r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE;
     r->tile = r->inner;
     if (r->inner > 1) {
         choose_tile(l, r);
         return;
     }
-    const int64_t most = ag__pays_to_compile(l) ? AG__LONG_ROW / element_of(l) : AG__STRIP / 4; /* short rows */
-    if (r->form == AG__ROWS && r->columns < most)
+    if (r->form == AG__ROWS && r->columns < most && !apart)
         while (r->tile < r->rows && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
     if (r->form == AG__ROWS && r->all && r->size <= AG__STRIP) r->tile = r->rows; /* one strip, as without rows */
 }
