@@ -185,8 +185,8 @@ static void lower_operations(ag__lowering *l) {
 
 /* ---- The region's form ---- */
 
-/* Set rows and columns, if a tensor with one element a row, or one a column, is read; or instead of those one whose rows
- * are apart, and have so many columns at least. */
+/* Set rows and columns, if a tensor with one element a row, or one a column, is read; or else one whose rows are apart,
+ * and have so many columns at least. */
 static void find_rows(ag__lowering *l, uint32_t node, int64_t apart) {
     ag__region *r = l->r;
     int64_t rows, columns;
