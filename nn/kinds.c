@@ -24,6 +24,16 @@ static ag_tensor *nth(int n, ag_tensor *const x[], int i) {
     return NULL;
 }
 
+/* The variables of layers that begin with two. */
+static ag_tensor *first_two(void *state, int i) { return nth(2, state, i); }
+#define BEGINS_WITH(layer, a, b)                                                                                       \
+    _Static_assert(offsetof(layer, a) == 0 && offsetof(layer, b) == sizeof(ag_tensor *), "the variables of " #layer)
+BEGINS_WITH(ag_linear, weight, bias);
+BEGINS_WITH(ag_conv2d, weight, bias);
+BEGINS_WITH(ag_conv, weight, bias);
+BEGINS_WITH(ag_layernorm, gamma, beta);
+BEGINS_WITH(ag_groupnorm, gamma, beta);
+
 /* ---- Linear ---- */
 
 static ag_tensor *apply_linear(void *state, ag_tensor *x, bool training) {
@@ -31,13 +41,8 @@ static ag_tensor *apply_linear(void *state, ag_tensor *x, bool training) {
     return ag_linear_apply(state, x);
 }
 
-static ag_tensor *variable_linear(void *state, int i) {
-    const ag_linear *l = state;
-    return nth(2, (ag_tensor *[]){l->weight, l->bias}, i);
-}
-
 ag_status ag_sequence_linear(ag_sequence *model, int64_t in, int64_t out, const ag_layer_options *options) {
-    static const ag_layer_kind kind = {"linear", apply_linear, variable_linear};
+    static const ag_layer_kind kind = {"linear", apply_linear, first_two};
     ag__adding a = ag__adding_begin("sequence_linear", model, name_in(options));
     ag_layer_options own = without_name(options);
     ag_linear layer = {NULL, NULL};
@@ -52,14 +57,9 @@ static ag_tensor *apply_conv2d(void *state, ag_tensor *x, bool training) {
     return ag_conv2d_apply(state, x);
 }
 
-static ag_tensor *variable_conv2d(void *state, int i) {
-    const ag_conv2d *l = state;
-    return nth(2, (ag_tensor *[]){l->weight, l->bias}, i);
-}
-
 ag_status ag_sequence_conv2d(ag_sequence *model, int64_t in, int64_t out, int64_t size, int64_t stride, int64_t padding,
                              const ag_layer_options *options) {
-    static const ag_layer_kind kind = {"conv2d", apply_conv2d, variable_conv2d};
+    static const ag_layer_kind kind = {"conv2d", apply_conv2d, first_two};
     ag__adding a = ag__adding_begin("sequence_conv2d", model, name_in(options));
     ag_layer_options own = without_name(options);
     ag_conv2d layer = {.weight = NULL};
@@ -111,14 +111,9 @@ static ag_tensor *apply_conv(void *state, ag_tensor *x, bool training) {
     return ag_conv_apply(state, x);
 }
 
-static ag_tensor *variable_conv(void *state, int i) {
-    const ag_conv *l = state;
-    return nth(2, (ag_tensor *[]){l->weight, l->bias}, i);
-}
-
 ag_status ag_sequence_conv(ag_sequence *model, int64_t in, int64_t out, ag_shape size, const ag_conv_options *options,
                            bool transposed, const ag_layer_options *layer_options) {
-    static const ag_layer_kind kind = {"conv", apply_conv, variable_conv};
+    static const ag_layer_kind kind = {"conv", apply_conv, first_two};
     ag__adding a = ag__adding_begin("sequence_conv", model, name_in(layer_options));
     ag_layer_options own = without_name(layer_options);
     ag_conv layer = {.weight = NULL};
@@ -202,13 +197,8 @@ static ag_tensor *apply_layernorm(void *state, ag_tensor *x, bool training) {
     return ag_layernorm_apply(state, x);
 }
 
-static ag_tensor *variable_layernorm(void *state, int i) {
-    const ag_layernorm *l = state;
-    return nth(2, (ag_tensor *[]){l->gamma, l->beta}, i);
-}
-
 ag_status ag_sequence_layernorm(ag_sequence *model, int64_t features, const ag_layer_options *options) {
-    static const ag_layer_kind kind = {"layernorm", apply_layernorm, variable_layernorm};
+    static const ag_layer_kind kind = {"layernorm", apply_layernorm, first_two};
     ag__adding a = ag__adding_begin("sequence_layernorm", model, name_in(options));
     ag_layer_options own = without_name(options);
     ag_layernorm layer = {.gamma = NULL};
@@ -221,13 +211,8 @@ static ag_tensor *apply_groupnorm(void *state, ag_tensor *x, bool training) {
     return ag_groupnorm_apply(state, x);
 }
 
-static ag_tensor *variable_groupnorm(void *state, int i) {
-    const ag_groupnorm *l = state;
-    return nth(2, (ag_tensor *[]){l->gamma, l->beta}, i);
-}
-
 ag_status ag_sequence_groupnorm(ag_sequence *model, int64_t channels, int64_t groups, const ag_layer_options *options) {
-    static const ag_layer_kind kind = {"groupnorm", apply_groupnorm, variable_groupnorm};
+    static const ag_layer_kind kind = {"groupnorm", apply_groupnorm, first_two};
     ag__adding a = ag__adding_begin("sequence_groupnorm", model, name_in(options));
     ag_layer_options own = without_name(options);
     ag_groupnorm layer = {.gamma = NULL};

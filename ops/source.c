@@ -101,7 +101,7 @@ static bool arange_eval(const ag_call *call) {
     const double last = p->start + (double)n * p->step;
     if (p->half >= n && is_whole(p->start) && is_whole(p->step) && is_whole(last))
         return arange_whole(call, (int64_t)p->start, (int64_t)p->step), true;
-    for (int64_t i = 0; i < n; i++) ag__put_element(call->y.dtype, call->y.data, i, element(p, i, n));
+    for (int64_t i = 0; i < n; i++) ag__put_next(call->y.dtype, call->y.data, i, element(p, i, n));
     return true;
 }
 

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static int64_t now(void) {
+int64_t ag__now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
@@ -17,14 +17,14 @@ static int64_t now(void) {
 void ag__set_time(ag_tape *tape, double seconds) {
     const double farthest = 1e9; /* that is counted */
     tape->seconds = seconds;
-    tape->deadline = seconds > 0 && seconds < farthest ? now() + (int64_t)(seconds * 1e9) : AG__NO_DEADLINE;
+    tape->deadline = seconds > 0 && seconds < farthest ? ag__now() + (int64_t)(seconds * 1e9) : AG__NO_DEADLINE;
 }
 
 void ag_tape_interrupt(ag_tape *tape) {
     if (tape) atomic_store_explicit(&tape->interrupted, true, memory_order_relaxed);
 }
 
-bool ag__is_over(const ag_tape *tape) { return now() >= tape->deadline; }
+bool ag__is_over(const ag_tape *tape) { return ag__now() >= tape->deadline; }
 
 bool ag__stop(ag_tape *tape, const ag_tensor *t) {
     const char *name = t ? t->op->name : "tape";

@@ -12,6 +12,17 @@ const char *ag_dtype_name(ag_dtype dtype) {
     return (unsigned)dtype < AG_DTYPES ? name[dtype] : "?";
 }
 
+double ag__get_element(ag_dtype dtype, const void *data, int64_t i) {
+    switch (dtype) {
+    case AG_BOOL: return ((const unsigned char *)data)[i];
+    case AG_I64: return (double)((const int64_t *)data)[i];
+    case AG_F32: return (double)((const float *)data)[i];
+    default: return ((const double *)data)[i];
+    }
+}
+
+void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) { ag__put_next(dtype, data, i, s); }
+
 bool ag__fits(double s, ag_dtype dtype) {
     switch (dtype) {
     case AG_BOOL: return s == 0 || s == 1;

@@ -154,6 +154,10 @@ ag_shape ag__layout_shape(const ag__layout *l) {
     return shape;
 }
 
+int ag__axis(int axis, int rank) {
+    return axis >= 0 && axis < rank ? axis : axis < 0 && axis >= -rank ? axis + rank : -1;
+}
+
 bool ag__axes_mask(const char *name, ag_tensor *x, const ag_axes *axes, uint32_t *mask, ag_tensor **nil) {
     int rank = x->layout->rank;
     *mask = axes->count == -1 ? (1u << rank) - 1 : 0;

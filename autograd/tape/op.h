@@ -41,9 +41,7 @@ ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const 
 bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);
 
 /* 0 <= result < rank for −rank <= axis < rank; −1 otherwise. */
-static inline int ag__axis(int axis, int rank) {
-    return axis >= 0 && axis < rank ? axis : axis < 0 && axis >= -rank ? axis + rank : -1;
-}
+int ag__axis(int axis, int rank);
 
 /* These axes of x as a bit mask, with negative ones and AG_ALL_AXES resolved. False if one is out of range or given
  * twice, or their number is invalid: *nil is set, after an error of the constructor `name`. */
@@ -65,14 +63,7 @@ static inline bool ag__accepts(const ag_op *op, int dtype) { return op->block[dt
 bool ag__fits(double s, ag_dtype dtype);
 
 /* Element i of `data`, as a real number. */
-static inline double ag__get_element(ag_dtype dtype, const void *data, int64_t i) {
-    switch (dtype) {
-    case AG_BOOL: return ((const unsigned char *)data)[i];
-    case AG_I64: return (double)((const int64_t *)data)[i];
-    case AG_F32: return (double)((const float *)data)[i];
-    default: return ((const double *)data)[i];
-    }
-}
+double ag__get_element(ag_dtype dtype, const void *data, int64_t i);
 
 /* The nearest i64 towards 0; of NaN 0. The smallest double that is too large is 2⁶³, since 2⁶³ − 1 is no double.
  * −2⁶³ is one. */
@@ -81,8 +72,9 @@ static inline int64_t ag__whole_near(double s) {
     return s >= 0x1p63 ? INT64_MAX : s < -0x1p63 ? INT64_MIN : (int64_t)s;
 }
 
-/* Real s as element i of `data`: in i64 the nearest that there is towards 0, in bool whether it is not 0. */
-static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) {
+/* Real s as element i of `data`: in i64 the nearest that there is towards 0, in bool whether it is not 0. The first has
+ * a copy in each loop. */
+static inline void ag__put_next(ag_dtype dtype, void *data, int64_t i, double s) {
     switch (dtype) {
     case AG_BOOL: ((unsigned char *)data)[i] = s != 0; break;
     case AG_I64: ((int64_t *)data)[i] = ag__whole_near(s); break;
@@ -90,6 +82,7 @@ static inline void ag__put_element(ag_dtype dtype, void *data, int64_t i, double
     default: ((double *)data)[i] = s; break;
     }
 }
+void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s);
 
 /* The number of threads worth using for `work` elementary steps, at most `threads` or those of the tape; 1 for small
  * work. */

@@ -256,6 +256,7 @@ static inline bool ag__is_weak(const ag_tensor *g) { return g && g->tape && g->t
 
 /* budget.c: whether the tape was interrupted, or its time is over. Then ag__stop, which returns false, raises the error
  * of computing t, or of something else if that is NULL. */
+int64_t ag__now(void);                            /* in nanoseconds, by a clock that is never set */
 void ag__set_time(ag_tape *tape, double seconds); /* from now on; 0: without end */
 bool ag__is_over(const ag_tape *tape);
 AG__RARE bool ag__stop(ag_tape *tape, const ag_tensor *t);

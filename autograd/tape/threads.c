@@ -14,7 +14,6 @@
 #include <fenv.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 #if AG_HAVE_MEMCHECK
 #include <valgrind/helgrind.h>
 #else
@@ -83,12 +82,6 @@ typedef struct waiting {
     int64_t until;
 } waiting;
 
-static int64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Called repeatedly; false when it is time to sleep. */
 static bool spin(waiting *w) {
     enum { ROUNDS = 16 }; /* between looks at the clock */
@@ -98,8 +91,8 @@ static bool spin(waiting *w) {
     __asm__ volatile("yield");
 #endif
     if (++w->rounds % ROUNDS) return true;
-    if (!w->until) w->until = now() + (ag__processors() > 1 ? SPIN : 0);
-    return now() < w->until;
+    if (!w->until) w->until = ag__now() + (ag__processors() > 1 ? SPIN : 0);
+    return ag__now() < w->until;
 }
 
 /* A thread waiting on w either sees the new state, or is asleep by now and wakes. */
@@ -133,7 +126,7 @@ static void begin_pause(int64_t owed) {
     if (last > LONGEST_PAUSE) last = LONGEST_PAUSE;
     if (length < last) length = last;
     atomic_store_explicit(&last_pause, length, memory_order_relaxed);
-    atomic_store_explicit(&paused_till, now() + length, memory_order_relaxed);
+    atomic_store_explicit(&paused_till, ag__now() + length, memory_order_relaxed);
 }
 
 static void note_saving(int64_t time) {
@@ -150,7 +143,7 @@ static void note_saving(int64_t time) {
 bool ag__sharing_pays(void) {
     const int64_t until = atomic_load_explicit(&paused_till, memory_order_relaxed);
     if (until == 0) return true;
-    if (now() < until) return false;
+    if (ag__now() < until) return false;
     atomic_store_explicit(&paused_till, 0, memory_order_relaxed);
     return true;
 }
@@ -336,7 +329,7 @@ static void part_with(worker *w, job *j) {
 }
 
 static void run_together(int n, void (*run)(void *argument, int i, int n), void *argument) {
-    int64_t start = now();
+    int64_t start = ag__now();
     party p; /* large, but seldom full */
     p.count = 0;
     job j = {.run = run, .argument = argument, .n = n, .units = n < MOST_UNITS ? n : MOST_UNITS};
@@ -349,14 +342,14 @@ static void run_together(int n, void (*run)(void *argument, int i, int n), void 
     if (asked < j.units - 1) ask_new_ones(&p, &j);
     if (p.count > 0) favourite = p.worker[0];
     inside = true;
-    const int64_t begun = now();
+    const int64_t begun = ag__now();
     if (p.count > asked) start = begun; /* to create threads takes long, but once */
     const int own = take_shares(&j, 0);
-    const int64_t done = now();
+    const int64_t done = ag__now();
     inside = false;
     for (int i = 0; i < p.count; i++) part_with(&pool.worker[p.worker[i]], &j);
     if (atomic_load_explicit(&j.crowded, memory_order_relaxed)) note_saving(start - begun - CROWDED);
-    else if (own > 0) note_saving((done - begun) * j.units / own - (now() - start));
+    else if (own > 0) note_saving((done - begun) * j.units / own - (ag__now() - start));
 }
 
 static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
