@@ -45,6 +45,10 @@ CONVERSION(f32_from_f64, float, double)
 void ag__widen(ag_dtype from, int64_t n, double *y, const void *x) {
     if (from == AG_F64) memcpy(y, x, (size_t)n * sizeof *y);
     else (from == AG_F32 ? f64_from_f32 : f64_from_i64)(n, y, x);
+    ag__leave_vectors();
 }
 
-void ag__narrow(int64_t n, float *y, const double *x) { f32_from_f64(n, y, x); }
+void ag__narrow(int64_t n, float *y, const double *x) {
+    f32_from_f64(n, y, x);
+    ag__leave_vectors();
+}

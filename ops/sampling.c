@@ -99,7 +99,6 @@ static void sample_lot(const sampling *s, int64_t at, int64_t n) {
         make_words(&of, n, word);
     }
     for (int j = 0; j < call->n - 1; j++) ag__widen(y->dtype, n, x[j], (const char *)call->x[j].data + at * bytes);
-    ag__leave_vectors();
     if (s->sample_lots) s->sample_lots(&of, (int)n, word, x[0], result);
     ag__bits r = of;
     for (int64_t i = 0; i < n && s->sample; i++) {

@@ -12,8 +12,9 @@ import sys
 # By ag__leave_vectors(); names without what gcc and AG_KERNEL append to them.
 FOLLOWED = {
     "by the evaluator, at the end of each call of an operation (compute.c)": """cholesky_block_f32 cholesky_block_f64 compare_f32
-        compare_f64 compare_i64 f32_from_f64 f64_from_f32 find_bins gather_f32 gather_f64 lu_panel_f32 lu_panel_f64
+        compare_f64 compare_i64 find_bins gather_f32 gather_f64 lu_panel_f32 lu_panel_f64
         share_f32 share_f64 solve_triangle_f32 solve_triangle_f64 spread_f32 spread_f64""",
+    "by axes.c itself": "f32_from_f64 f64_from_f32",
     "by dense_kernels.h itself": "lu_step_f32 lu_step_f64",
     "by replay.c itself": "run_narrow run_wide",
 }
