@@ -402,14 +402,15 @@ def scatter(n, c):
 def indexing(kind):
     image = (32, 56, 56, 64) if kind == "pad_nhwc" else (32, 64, 56, 56)
     shape = {"select_rows": (100000, 64), "add_rows": (100000, 64), "select_columns": (2000, 1000), "take": (2000, 1000),
-             "scatter": (2000, 1000), "pairs": (2000, 2000), "add_pairs": (2000, 2000), "roll_rows": (4096, 1024),
+             "scatter": (2000, 1000), "add_along": (2000, 1000), "add_across": (2000, 1000), "pairs": (2000, 2000), "add_pairs": (2000, 2000), "roll_rows": (4096, 1024),
              "roll_columns": (4096, 1024), "one_hot": (64,), "tril": (2048, 2048), "masked_select": (2048, 2048),
              "stack_first": (512, 1024), "stack_last": (512, 1024), "tile": (1024, 1024), "repeat": (1024, 1024)}.get(kind, image)
     count = {"select_rows": 100000, "add_rows": 100000, "select_columns": 1000, "take": 2000000, "scatter": 2000000,
+             "add_along": 2000000, "add_across": 2000000,
              "pairs": 1000000, "add_pairs": 1000000, "one_hot": 100000}.get(kind, 1)
-    limit = shape[1] if kind in ("select_columns", "take", "scatter") else shape[0]
+    limit = shape[1] if kind in ("select_columns", "take", "scatter", "add_along") else shape[0]
     x, i, j = noise(shape, 1), labels(count, 2, limit), labels(count, 3, limit)
-    if kind in ("take", "scatter"):
+    if kind in ("take", "scatter", "add_along", "add_across"):
         i = i.view(shape)
     mask, zeros = x > 0, lambda: torch.zeros_like(x)
     work = {
@@ -423,6 +424,8 @@ def indexing(kind):
         "add_rows": lambda: zeros().index_add_(0, i, x),
         "add_pairs": lambda: zeros().index_put_((i, j), torch.ones(()), accumulate=True),
         "scatter": lambda: zeros().scatter_(1, i, x),
+        "add_along": lambda: zeros().scatter_add_(1, i, x),
+        "add_across": lambda: zeros().scatter_add_(0, i, x),
         "roll_rows": lambda: torch.roll(x, 100, 0),
         "roll_columns": lambda: torch.roll(x, 100, 1),
         "one_hot": lambda: F.one_hot(i, 64),

@@ -15,6 +15,8 @@ enum function {
     ADD_ROWS,
     ADD_PAIRS,
     SCATTER,
+    ADD_ALONG,
+    ADD_ACROSS,
     ROLL_ROWS,
     ROLL_COLUMNS,
     ONE_HOT,
@@ -37,7 +39,7 @@ static struct {
     ag_tensor *x, *i, *j, *m, *part[PARTS];
 } s;
 
-/* size: function, up to four extents, indices */
+/* size: function, up to four extents, indices; 0: as many as elements */
 static ag_shape shape_of(const row *r) {
     ag_shape shape = {0};
     while (shape.rank < 4 && r->size[1 + shape.rank] > 0)
@@ -46,12 +48,11 @@ static ag_shape shape_of(const row *r) {
 }
 
 static bool set_up(const row *r, int threads) {
-    const ag_shape shape = shape_of(r),
-                   all = r->size[0] == TAKE || r->size[0] == SCATTER ? shape : AG_SHAPE(r->size[5]);
+    const ag_shape shape = shape_of(r), all = r->size[5] == 0 ? shape : AG_SHAPE(r->size[5]);
     int64_t n = 1, chosen = 1;
     for (int i = 0; i < shape.rank; i++) n *= shape.extent[i];
     for (int i = 0; i < all.rank; i++) chosen *= all.extent[i];
-    const int64_t limit = shape.extent[r->size[0] == SELECT_COLUMNS || r->size[0] == TAKE || r->size[0] == SCATTER];
+    const int64_t limit = shape.extent[r->size[0] == SELECT_COLUMNS || (r->size[5] == 0 && r->size[0] != ADD_ACROSS)];
     s.tape = ag_tape_new();
     ag_tape_set_threads(s.tape, threads);
     s.memory = noise_f32(n, 1, 1);
@@ -92,6 +93,8 @@ static ag_tensor *recorded(enum function function) {
     case ADD_PAIRS:
         return ag_index_put(zeros(), AG_ITEMS(AG_BY(s.i), AG_BY(s.j)), ag_scalar(s.tape, AG_F32, 1), AG_PUT_ADD);
     case SCATTER: return ag_scatter(zeros(), s.i, s.x, 1);
+    case ADD_ALONG: return ag_scatter_add(zeros(), s.i, s.x, 1);
+    case ADD_ACROSS: return ag_scatter_add(zeros(), s.i, s.x, 0);
     case ROLL_ROWS: return ag_roll(s.x, 100, 0);
     case ROLL_COLUMNS: return ag_roll(s.x, 100, 1);
     case ONE_HOT: return ag_one_hot(s.i, 64, AG_I64);
@@ -134,6 +137,8 @@ int indexing_rows(row *to) {
         {"add_rows", {ADD_ROWS, 100000, 64, 0, 0, 100000}},
         {"add_pairs", {ADD_PAIRS, 2000, 2000, 0, 0, 1000000}},
         {"scatter", {SCATTER, 2000, 1000, 0, 0, 0}},
+        {"add_along", {ADD_ALONG, 2000, 1000, 0, 0, 0}},
+        {"add_across", {ADD_ACROSS, 2000, 1000, 0, 0, 0}},
         {"roll_rows", {ROLL_ROWS, 4096, 1024, 0, 0, 1}},
         {"roll_columns", {ROLL_COLUMNS, 4096, 1024, 0, 0, 1}},
         {"one_hot", {ONE_HOT, 64, 0, 0, 0, 100000}},

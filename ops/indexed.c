@@ -25,6 +25,7 @@ typedef struct walk {
     int64_t table[AG_MAX_RANK], index[AG_MAX_RANK],
         other[AG_MAX_RANK]; /* strides; the table's are 0 along other axes */
     int64_t step;           /* of the table, from one number to the next */
+    int64_t span;           /* numbers are below this; unless known, 0 */
     int64_t outer;          /* size of the leading axes that are the table's own */
 } walk;
 
@@ -112,6 +113,86 @@ static void advance(const walk *w, row *r, int64_t rows) {
 
 /* The strides of the rows' last axis; 0 if there is but one row. */
 static int64_t along_rows(const walk *w, const int64_t *stride) { return w->rank > 0 ? stride[w->rank - 1] : 0; }
+
+static int64_t length_of(const walk *w) { return w->width ? w->width : w->extent[w->rank]; }
+
+/* Whether lines are along an axis of the table's own, and one index follows the other from line to line: elements of a
+ * line are in rows of the table that are anywhere. */
+static bool in_columns(const walk *w) {
+    return w->width == 0 && w->rank > 0 && w->table[w->rank] != 0 && w->table[w->rank - 1] == 0;
+}
+
+/* Rows start … end−1, elements low … high−1 of each. In columns some at a time, whose part of the table the caches
+ * have room for. */
+static void some_at_once(const walk *w, void (*run)(void *, int64_t, int64_t, int64_t, int64_t), void *argument,
+                         int64_t start, int64_t end, int64_t low, int64_t high) {
+    enum { SOME = AG__LIMIT(256, 3) };
+    const bool columns = in_columns(w);
+    for (int64_t n; start < end; start += n) {
+        n = columns ? ag__lesser(end - start, w->extent[w->rank - 1] - start % w->extent[w->rank - 1]) : end - start;
+        for (int64_t at = low, some; at < high; at += some) {
+            some = columns ? ag__lesser(high - at, SOME) : high - low;
+            run(argument, start, start + n, at, at + some);
+        }
+    }
+}
+
+/* ---- Stretches ---- */
+
+/* n rows of `length`, of lines or blocks: element j of row i is other[i·below + j·beside], and
+ * table[index[i·down + j·next]·step + i·under + j·ahead]. */
+typedef struct stretch {
+    int64_t n, length, step, under, ahead, down, next, below, beside;
+    char *table, *other;
+    const int64_t *index;
+    size_t near; /* bytes of the table that a line is taken from, or put to; 0: too many to fetch them before that */
+} stretch;
+
+/* Elements low … high−1 of n rows, from r on; a table's element has so many bytes. */
+static stretch stretch_of(const ag__places *p, const walk *w, const int64_t *numbers, const row *r, int64_t n,
+                          int64_t low, int64_t high, void *table, size_t bytes) {
+    stretch t = {.n = n, .length = high - low, .step = w->step, .ahead = 1, .beside = 1};
+    t.under = along_rows(w, w->table), t.down = along_rows(w, w->index), t.below = along_rows(w, w->other);
+    if (w->width == 0) t.ahead = w->table[w->rank], t.next = w->index[w->rank], t.beside = w->other[w->rank];
+    t.table = (char *)table + (r->table + low * t.ahead) * (int64_t)bytes;
+    t.other = (char *)p->other->data + (r->other + low * t.beside) * (int64_t)ag_dtype_size(p->other->dtype);
+    t.index = numbers + r->index + low * t.next;
+    if (w->width == 0 && 4 * t.length >= w->span) t.near = (size_t)w->span * bytes;
+    return t;
+}
+
+/* The same is done to each element of lines: often a line is along the indexed axis, which is contiguous. What is
+ * fetched at once is there sooner than what is asked for in the order of an index. The table's elements are `of`, the
+ * other array's `type`. */
+#define EACH_OF_LINES(name, of, type, does)                                                                            \
+    static void name(const stretch *t) {                                                                               \
+        const int64_t length = t->length, step = t->step, ahead = t->ahead, next = t->next, beside = t->beside;        \
+        const int64_t *index = t->index;                                                                               \
+        of *table = (of *)(void *)t->table;                                                                            \
+        type *other = (type *)(void *)t->other;                                                                        \
+        for (int64_t n = t->n; n > 0; n--, table += t->under, other += t->below, index += t->down)                     \
+            if (ahead == 0 && next == 1 && step == 1 && beside == 1) {                                                 \
+                for (size_t k = 0; k < t->near; k += AG__LINE) ag__fetch((char *)table + k);                           \
+                for (int64_t j = 0; j < length; j++) does(table[index[j]], other[j]);                                  \
+            } else                                                                                                     \
+                for (int64_t j = 0; j < length; j++)                                                                   \
+                    does(table[index[j * next] * step + j * ahead], other[j * beside]);                                \
+    }
+#define DOES_TAKE(of, other) ((other) = (of))
+#define DOES_PUT(of, other) ((of) = (other))
+#define DOES_ADD(of, other) ((of) += (other))
+EACH_OF_LINES(take_each_1, uint8_t, uint8_t, DOES_TAKE)
+EACH_OF_LINES(take_each_4, ag__word_4, ag__word_4, DOES_TAKE)
+EACH_OF_LINES(take_each_8, ag__word_8, ag__word_8, DOES_TAKE)
+EACH_OF_LINES(put_each_1, uint8_t, uint8_t, DOES_PUT)
+EACH_OF_LINES(put_each_4, ag__word_4, ag__word_4, DOES_PUT)
+EACH_OF_LINES(put_each_8, ag__word_8, ag__word_8, DOES_PUT)
+EACH_OF_LINES(add_each_i64, uint64_t, uint64_t, DOES_ADD)
+EACH_OF_LINES(add_each_f32, float, float, DOES_ADD)
+EACH_OF_LINES(add_each_f64, double, double, DOES_ADD)
+EACH_OF_LINES(add_each_wide, double, float, DOES_ADD)
+
+typedef void each_of(const stretch *);
 
 /* ---- Checks ---- */
 
@@ -236,7 +317,7 @@ static bool number(const ag__places *p, numbering *n) {
 }
 
 static walk walk_of(const ag__places *p, const numbering *n) {
-    walk w = {.step = n->step, .outer = 1};
+    walk w = {.step = n->step, .span = n->axis < 0 ? 0 : n->span, .outer = 1};
     int behind = 0;
     bool leading = true;
     for (int r = 0; r < p->other->rank; r++) {
@@ -251,25 +332,6 @@ static walk walk_of(const ag__places *p, const numbering *n) {
 }
 
 /* ---- Gathering ---- */
-
-/* n elements of each of some lines: y[j] = table[index[j]·step + j·ahead]. Often a line is along the indexed axis,
- * which is contiguous. */
-#define GATHER_LINES(name, type)                                                                                       \
-    static void name(const walk *w, int64_t rows, int64_t n, void *y_, const void *table_, const int64_t *index) {     \
-        const int64_t ahead = w->table[w->rank], next = w->index[w->rank], step = w->step;                             \
-        const int64_t under = along_rows(w, w->table), below = along_rows(w, w->other),                                \
-                      down = along_rows(w, w->index);                                                                  \
-        const type *table = table_;                                                                                    \
-        type *y = y_;                                                                                                  \
-        for (; rows > 0; rows--, table += under, y += below, index += down)                                            \
-            if (ahead == 0 && next == 1 && step == 1)                                                                  \
-                for (int64_t j = 0; j < n; j++) y[j] = table[index[j]];                                                \
-            else                                                                                                       \
-                for (int64_t j = 0; j < n; j++) y[j] = table[index[j * next] * step + j * ahead];                      \
-    }
-GATHER_LINES(gather_lines_1, uint8_t)
-GATHER_LINES(gather_lines_4, ag__word_4)
-GATHER_LINES(gather_lines_8, ag__word_8)
 
 /* A short block in two pieces, which may overlap, without the call and the decisions of memcpy. */
 static inline void copy_block(char *y, const char *x, size_t bytes) {
@@ -299,12 +361,13 @@ enum { AHEAD = 8 }; /* blocks that are fetched before they are copied */
 /* n blocks, beginning with row r. */
 static void gather_blocks(const gathering *g, const row *r, int64_t n) {
     const walk *w = g->walk;
-    const int64_t bytes = (int64_t)ag_dtype_size(g->places->table->dtype), *index = g->numbers + r->index;
-    const int64_t next = along_rows(w, w->index), ahead = along_rows(w, w->table) * bytes,
-                  below = along_rows(w, w->other) * bytes;
-    const int64_t step = w->step * bytes;
-    char *y = (char *)g->places->other->data + r->other * bytes;
-    const char *table = (const char *)g->places->table->data + r->table * bytes;
+    const ag_array *from = g->places->table;
+    const int64_t bytes = (int64_t)ag_dtype_size(from->dtype);
+    const stretch t = stretch_of(g->places, w, g->numbers, r, n, 0, w->width, from->data, (size_t)bytes);
+    const int64_t next = t.down, ahead = t.under * bytes, below = t.below * bytes, step = t.step * bytes,
+                  *index = t.index;
+    char *y = t.other;
+    const char *table = t.table;
     const size_t width = (size_t)(w->width * bytes);
     if (g->past && width >= 4 * AG__LINE)
         for (int64_t i = 0; i < n; i++) {
@@ -319,30 +382,29 @@ static void gather_blocks(const gathering *g, const row *r, int64_t n) {
 /* Elements low … high−1 of a line, some at a time, whose numbers are checked first unless they have been; or of several
  * lines, if they have, and these are short. */
 static AG__NEVER_INLINE void gather_line(gathering *g, const row *r, int64_t rows, int64_t low, int64_t high) {
-    typedef void line(const walk *, int64_t, int64_t, void *, const void *, const int64_t *);
-    static line *const lines[AG_DTYPES] = {gather_lines_1, gather_lines_8, gather_lines_4, gather_lines_8};
-    const walk *w = g->walk;
-    const ag_array *table = g->places->table, *y = g->places->other;
-    const int64_t next = w->index[w->rank], ahead = w->table[w->rank], bytes = (int64_t)ag_dtype_size(y->dtype);
+    static each_of *const take[AG_DTYPES] = {take_each_1, take_each_8, take_each_4, take_each_8};
+    const ag_array *table = g->places->table;
     double memory[AG__STRIP];
     for (int64_t n; low < high; low += n) {
-        const int64_t *at = g->numbers + r->index + low * next;
-        char *to = (char *)y->data + (r->other + low) * bytes;
         n = ag__lesser(AG__STRIP, high - low);
-        if (g->unchecked && any_outside(at, n, next, g->unchecked)) {
+        stretch t =
+            stretch_of(g->places, g->walk, g->numbers, r, rows, low, low + n, table->data, ag_dtype_size(table->dtype));
+        char *to = t.other;
+        if (g->unchecked && any_outside(t.index, n, t.next, g->unchecked)) {
             atomic_store_explicit(&g->outside, true, memory_order_relaxed);
             return;
         }
-        lines[y->dtype](w, rows, n, g->past ? (char *)memory : to,
-                        (const char *)table->data + (r->table + low * ahead) * bytes, at);
-        if (g->past) ag__copy_row(to, (const char *)memory, (size_t)(n * bytes), true);
+        if (g->past) t.other = (char *)memory;
+        take[table->dtype](&t);
+        if (g->past) ag__copy_row(to, t.other, (size_t)n * ag_dtype_size(table->dtype), true);
     }
 }
 
 /* Rows start … end−1, elements low … high−1 of lines. */
-static void gather_rows(gathering *g, int64_t start, int64_t end, int64_t low, int64_t high) {
+static void gather_rows(void *g_, int64_t start, int64_t end, int64_t low, int64_t high) {
+    gathering *g = g_;
     const walk *w = g->walk;
-    const bool whole = !g->unchecked && !g->past && high - low == w->extent[w->rank] && high - low <= AG__STRIP;
+    const bool whole = !g->unchecked && !g->past && high - low <= AG__STRIP;
     row r = row_at(w, start);
     for (int64_t n; r.number < end; advance(w, &r, n)) {
         n = w->width || whole ? rows_along(w, &r, end) : 1;
@@ -357,10 +419,10 @@ static void gather_share(void *g_, int i, int n) {
     gathering *g = g_;
     const walk *w = g->walk;
     const bool by_rows = w->rows >= n;
-    const int64_t whole = by_rows ? w->rows : w->extent[w->rank];
+    const int64_t length = length_of(w), whole = by_rows ? w->rows : length;
     const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
-    if (by_rows) gather_rows(g, start, end, 0, w->extent[w->rank]);
-    else gather_rows(g, 0, w->rows, start, end);
+    if (by_rows) some_at_once(w, gather_rows, g, start, end, 0, length);
+    else some_at_once(w, gather_rows, g, 0, w->rows, start, end);
 }
 
 /* y is gathered by these numbers, which are to be below `unchecked` unless that is 0; whether all were. */
@@ -390,67 +452,29 @@ bool ag__gather_at(const ag__places *p) {
 
 /* ---- Scattering ---- */
 
-/* Elements low … high−1 of n blocks. Of lines: table[index[j]·step + j·ahead] +=
- * source[j·beside]. */
-#define SCATTER(blocks, line, type)                                                                                    \
-    AG_BLOCK_KERNEL(void, blocks,                                                                                      \
-                    (const walk *w, const row *r, int64_t n, int64_t low, int64_t high, void *table_,                  \
-                     const int64_t *index, const void *source_),                                                       \
-                    (w, r, n, low, high, table_, index, source_)) {                                                    \
-        const int64_t next = along_rows(w, w->index), ahead = along_rows(w, w->table);                                 \
-        const int64_t below = along_rows(w, w->other);                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                                              \
-            type *y = (type *)table_ + r->table + index[i * next] * w->step + i * ahead;                               \
-            const type *x = (const type *)source_ + r->other + i * below;                                              \
+/* Blocks, added to the table's. */
+#define ADD_BLOCKS(name, sum, type)                                                                                    \
+    AG_BLOCK_KERNEL(void, name, (const stretch *t), (t)) {                                                             \
+        const int64_t length = t->length;                                                                              \
+        for (int64_t i = 0; i < t->n; i++) {                                                                           \
+            sum *y = (sum *)(void *)t->table + t->index[i * t->down] * t->step + i * t->under;                         \
+            const type *x = (const type *)(void *)t->other + i * t->below;                                             \
             AG_SIMD                                                                                                    \
-            for (int64_t j = low; j < high; j++) y[j] += x[j];                                                         \
+            for (int64_t j = 0; j < length; j++) y[j] += x[j];                                                         \
         }                                                                                                              \
-    }                                                                                                                  \
-    static void line(const walk *w, const row *r, int64_t rows, void *table_, const int64_t *index,                    \
-                     const void *source_) {                                                                            \
-        const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];                     \
-        const int64_t beside = w->other[w->rank];                                                                      \
-        const int64_t under = along_rows(w, w->table), below = along_rows(w, w->other),                                \
-                      down = along_rows(w, w->index);                                                                  \
-        type *table = (type *)table_ + r->table;                                                                       \
-        const type *source = (const type *)source_ + r->other;                                                         \
-        for (; rows > 0; rows--, table += under, source += below, index += down)                                       \
-            if (ahead == 0 && next == 1 && w->step == 1)                                                               \
-                for (int64_t j = 0; j < n; j++) table[index[j]] += source[j * beside];                                 \
-            else                                                                                                       \
-                for (int64_t j = 0; j < n; j++) table[index[j * next] * w->step + j * ahead] += source[j * beside];    \
     }
-/* Many f32 additions to one element: the rounding error of each (Møller, Knuth) is kept in a second table and added
- * with the next term, the last one to the sum. So the error does not grow with their number, and the order is that
- * of the index. */
-AG_BLOCK_KERNEL(void, scatter_block_exactly, (int64_t n, float *y, float *lost, const float *x), (n, y, lost, x)) {
-    AG_SIMD
-    for (int64_t j = 0; j < n; j++) {
-        const float a = y[j], b = x[j] + lost[j], sum = a + b, part = sum - a;
-        y[j] = sum;
-        lost[j] = sum - sum == 0 ? (a - (sum - part)) + (b - part) : 0; /* an infinity loses nothing */
-    }
-}
+ADD_BLOCKS(add_blocks_i64, uint64_t, uint64_t)
+ADD_BLOCKS(add_blocks_f32, float, float)
+ADD_BLOCKS(add_blocks_f64, double, double)
+ADD_BLOCKS(add_blocks_wide, double, float)
 
-static void scatter_line_exactly(const walk *w, const row *r, float *table, float *lost, const int64_t *index,
-                                 const float *source) {
-    const int64_t n = w->extent[w->rank], ahead = w->table[w->rank], next = w->index[w->rank];
-    const int64_t beside = w->other[w->rank];
-    for (int64_t j = 0; j < n; j++) {
-        const int64_t at = r->table + index[j * next] * w->step + j * ahead;
-        scatter_block_exactly(1, table + at, lost + at, source + r->other + j * beside);
-    }
-}
-
-SCATTER(scatter_blocks_i64, scatter_line_i64, uint64_t)
-SCATTER(scatter_blocks_f32, scatter_line_f32, float)
-SCATTER(scatter_blocks_f64, scatter_line_f64, double)
-
-/* `count`: how often each number occurs. `lost`: rounding errors, of y's shape; used for blocks with many additions,
- * and for all lines and offsets. NULL: no number occurs often enough. */
+/* Many f32 are added to one element in f64, in a second table of y's shape, in the order of the index: so the error
+ * does not grow with their number. `count`: how often each number occurs. `wide` has the blocks that have many
+ * additions, and all lines and offsets. NULL: no number occurs often enough. */
 typedef struct beside {
-    const unsigned char *count; /* at most 255, which is many */
-    float *lost;
+    const unsigned char *count; /* at most 255, which is many; */
+    int64_t each;               /* additions for each of these */
+    double *wide;
 } beside;
 
 static bool many(int64_t additions) { return additions > 2 * AG__ROWS_A_GROUP; }
@@ -466,105 +490,88 @@ typedef struct scattering {
     int64_t outer;        /* size of the axes which the threads divide; 0: they divide the columns */
 } scattering;
 
-/* Add a block, with its rounding errors if many are added to it. */
-static void scatter_one(const scattering *s, const row *r, int64_t low, int64_t high) {
-    const walk *w = s->walk;
-    const int64_t at = s->numbers->data[r->index], to = r->table + at * w->step + low;
-    const float *x = (const float *)s->places->other->data + r->other + low;
-    float *y = s->places->table->data;
-    if (many(s->beside.count[at])) scatter_block_exactly(high - low, y + to, s->beside.lost + to, x);
-    else ag__reduction_sum.combine[AG_F32](high - low, y + to, x);
-}
+static bool has_many(const scattering *s, int64_t number) { return many(s->beside.count[number] * s->beside.each); }
 
 /* n rows, from r on, of which columns low … high−1: added. */
 static void add_rows(const scattering *s, const row *r, int64_t n, int64_t low, int64_t high) {
-    typedef void blocks(const walk *, const row *, int64_t, int64_t, int64_t, void *, const int64_t *, const void *);
-    typedef void line(const walk *, const row *, int64_t, void *, const int64_t *, const void *);
-    static blocks *const of_blocks[AG_DTYPES] = {NULL, scatter_blocks_i64, scatter_blocks_f32, scatter_blocks_f64};
-    static line *const lines[AG_DTYPES] = {NULL, scatter_line_i64, scatter_line_f32, scatter_line_f64};
-    const ag_array *y = s->places->table, *x = s->places->other;
+    static each_of *const add[2][AG_DTYPES] = {{add_each_wide, add_each_i64, add_each_f32, add_each_f64},
+                                               {add_blocks_wide, add_blocks_i64, add_blocks_f32, add_blocks_f64}};
+    const ag_array *y = s->places->table;
     const walk *w = s->walk;
-    const int64_t *at = s->numbers->data + r->index;
-    if (w->width && s->beside.lost) scatter_one(s, r, low, high);
-    else if (w->width) of_blocks[y->dtype](w, r, n, low, high, y->data, at, x->data);
-    else if (s->beside.lost) scatter_line_exactly(w, r, y->data, s->beside.lost, at, (const float *)x->data);
-    else lines[y->dtype](w, r, n, y->data, at, x->data);
+    const bool wide = s->beside.wide && (w->width == 0 || has_many(s, s->numbers->data[r->index]));
+    const stretch t = stretch_of(s->places, w, s->numbers->data, r, n, low, high, wide ? s->beside.wide : y->data,
+                                 wide ? sizeof *s->beside.wide : ag_dtype_size(y->dtype));
+    add[w->width > 0][wide ? 0 : y->dtype](&t);
 }
-
-/* Elements of a line, put in their places: often it is along the indexed axis, which is contiguous. */
-#define PUT_LINE(name, bytes)                                                                                          \
-    static void name(int64_t n, char *to, const int64_t *at, int64_t next, int64_t step, int64_t ahead, const char *x, \
-                     int64_t below) {                                                                                  \
-        if (next == 1 && step == 1 && ahead == 0 && below == 1)                                                        \
-            for (int64_t j = 0; j < n; j++) memcpy(to + at[j] * (bytes), x + j * (bytes), bytes);                      \
-        else                                                                                                           \
-            for (int64_t j = 0; j < n; j++)                                                                            \
-                memcpy(to + (at[j * next] * step + j * ahead) * (bytes), x + j * below * (bytes), bytes);              \
-    }
-PUT_LINE(put_line_1, 1)
-PUT_LINE(put_line_4, 4)
-PUT_LINE(put_line_8, 8)
 
 /* The same, put in the place of what is there, or the larger or smaller of both: block by block, or element by element
  * of a line. */
 static void put_rows(const scattering *s, const row *r, int64_t n, int64_t low, int64_t high) {
     const walk *w = s->walk;
     const ag_reduction *fold = s->how == AG_PUT_MAX ? ag__op_max.reduction : ag__op_min.reduction;
-    const ag_dtype dtype = s->places->table->dtype;
-    const int64_t bytes = (int64_t)ag_dtype_size(dtype), *at = s->numbers->data + r->index;
-    const bool line = w->width == 0;
-    const int64_t next = line ? w->index[w->rank] : along_rows(w, w->index);
-    const int64_t ahead = line ? w->table[w->rank] : along_rows(w, w->table);
-    const int64_t below = line ? w->other[w->rank] : along_rows(w, w->other);
-    char *y = (char *)s->places->table->data + (r->table + low) * bytes;
-    const char *x = (const char *)s->places->other->data + (r->other + low) * bytes;
-    if (line && s->how == AG_PUT_SET) {
-        (bytes == 1 ? put_line_1 : bytes == 4 ? put_line_4 : put_line_8)(n, y, at, next, w->step, ahead, x, below);
-        return;
+    const ag_array *y = s->places->table;
+    const int64_t bytes = (int64_t)ag_dtype_size(y->dtype);
+    stretch t = stretch_of(s->places, w, s->numbers->data, r, n, low, high, y->data, (size_t)bytes);
+    if (w->width == 0) {
+        if (s->how == AG_PUT_SET) {
+            (bytes == 1 ? put_each_1 : bytes == 4 ? put_each_4 : put_each_8)(&t);
+            return;
+        }
+        t.n = t.length, t.length = 1, t.under = t.ahead, t.down = t.next, t.below = t.beside;
     }
-    for (int64_t i = 0; i < n; i++, x += below * bytes) {
-        char *to = y + (at[i * next] * w->step + i * ahead) * bytes;
-        if (s->how != AG_PUT_SET) fold->combine[dtype](high - low, to, x);
-        else copy_block(to, x, (size_t)((high - low) * bytes));
+    for (int64_t i = 0; i < t.n; i++) {
+        char *to = t.table + (t.index[i * t.down] * t.step + i * t.under) * bytes,
+             *from = t.other + i * t.below * bytes;
+        if (s->how != AG_PUT_SET) fold->combine[y->dtype](t.length, to, from);
+        else copy_block(to, from, (size_t)(t.length * bytes));
     }
 }
 
-/* Rows start … end−1, columns low … high−1 of each block. */
-static void scatter_rows(scattering *s, int64_t start, int64_t end, int64_t low, int64_t high) {
+/* How many of n blocks, the first ones, are added in the same table. */
+static int64_t alike(const scattering *s, const row *r, int64_t n) {
+    const int64_t *at = s->numbers->data + r->index, next = along_rows(s->walk, s->walk->index);
+    int64_t i = 1;
+    while (i < n && has_many(s, at[i * next]) == has_many(s, *at)) i++;
+    return i;
+}
+
+/* Rows start … end−1, columns low … high−1 of each block or line. */
+static void scatter_rows(void *s_, int64_t start, int64_t end, int64_t low, int64_t high) {
+    scattering *s = s_;
     const walk *w = s->walk;
+    const bool adds = s->how == AG_PUT_ADD, together = !s->unchecked && (w->width || adds || s->how == AG_PUT_SET);
     row r = row_at(w, start);
     for (int64_t n; r.number < end; advance(w, &r, n)) {
-        const int64_t *at = s->numbers->data + r.index;
-        if (s->unchecked && any_outside(at, w->extent[w->rank], w->index[w->rank], s->unchecked)) {
+        const int64_t *at = s->numbers->data + r.index, next = w->index[w->rank];
+        if (s->unchecked && any_outside(at + low * next, high - low, next, s->unchecked)) {
             atomic_store_explicit(&s->outside, true, memory_order_relaxed);
             return;
         }
-        n = (w->width || s->how == AG_PUT_ADD) && !s->beside.lost ? rows_along(w, &r, end) : 1;
-        if (s->how == AG_PUT_ADD) add_rows(s, &r, n, low, high);
-        else if (w->width) put_rows(s, &r, n, low, high);
-        else put_rows(s, &r, w->extent[w->rank], 0, 1);
+        n = together ? rows_along(w, &r, end) : 1;
+        if (w->width && s->beside.wide) n = alike(s, &r, n);
+        (adds ? add_rows : put_rows)(s, &r, n, low, high);
     }
 }
 
 static void scatter_share(void *s_, int i, int n) {
     scattering *s = s_;
     const walk *w = s->walk;
-    const int64_t whole = s->outer ? s->outer : w->width, inner = s->outer ? w->rows / s->outer : 0;
+    const int64_t length = length_of(w), whole = s->outer ? s->outer : length,
+                  inner = s->outer ? w->rows / s->outer : 0;
     const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
-    if (s->outer) scatter_rows(s, start * inner, end * inner, 0, w->width);
-    else scatter_rows(s, 0, w->rows, start, end);
+    if (s->outer) some_at_once(w, scatter_rows, s, start * inner, end * inner, 0, length);
+    else some_at_once(w, scatter_rows, s, 0, w->rows, start, end);
 }
 
 /* No two threads write one element of y: they divide the leading axes that are the table's own, unless lines are along
- * these, or else a block's columns. */
+ * these, or else columns of blocks, or of lines along another axis than the indices'. */
 static void scatter_all(scattering *s) {
     const walk *w = s->walk;
-    const int threads = ag__worthwhile(s->places->other->size, s->places->call->threads);
+    int threads = ag__worthwhile(s->places->other->size, s->places->call->threads);
     const bool by_rows = w->outer >= threads && w->rows >= w->outer,
-               by_columns = w->width >= AG__COLUMNS_SCATTERED * (int64_t)threads;
+               by_columns = (w->width || in_columns(w)) && length_of(w) >= AG__COLUMNS_SCATTERED * (int64_t)threads;
     s->outer = by_rows ? w->outer : 0;
-    if (threads < 2 || !(by_rows || by_columns)) scatter_rows(s, 0, w->rows, 0, w->width);
-    else ag__parallel(threads, scatter_share, s);
+    ag__parallel(by_rows || by_columns ? threads : 1, scatter_share, s);
 }
 
 /* Usually x is the zeros that a gradient starts from: one broadcast element. */
@@ -593,11 +600,24 @@ static bool begin_with_table(const ag_call *call) {
     return true;
 }
 
-/* Count how often each number occurs; returns the most. Along an axis without numbers of its own it counts once,
- * unless that is none of the table's either. Lines are counted one by one if each is added to elements of its own. */
-static int64_t count_numbers(const scattering *s, unsigned char *count) {
+/* How often each of these numbers occurs, added to `count`, which does not exceed 255; returns the most of that and of
+ * `most`. */
+static unsigned char count_line(int64_t n, unsigned char *count, const int64_t *at, int64_t next, unsigned char most) {
+    for (int64_t j = 0; j < n; j++) {
+        unsigned char *const k = &count[at[j * next]], times = (unsigned char)(*k + (*k < UCHAR_MAX));
+        *k = times;
+        most = times > most ? times : most;
+    }
+    return most;
+}
+
+/* Count how often each number occurs; whether one of them has many additions: along an axis without numbers of its own
+ * it counts once, unless that is none of the table's either. Lines are counted one by one if each is added to elements
+ * of its own. If numbers are fewer than their places ask for, there are many, and which of them does not matter for
+ * lines. */
+static bool count_numbers(scattering *s, unsigned char *count) {
     const ag__places *p = s->places;
-    int64_t each = 1, most = 0;
+    int64_t each = 1;
     int own = 0; /* leading axes that are the table's own */
     walk w = {0};
     for (int r = 0; r < p->other->rank; r++) {
@@ -607,24 +627,24 @@ static int64_t count_numbers(const scattering *s, unsigned char *count) {
         if (leading) own = w.rank;
     }
     find_rows(&w, w.rank);
-    const bool alone = w.rank > 0 && own >= w.rank && s->walk->width == 0;
-    const size_t span = (size_t)s->numbers->span;
+    const bool lines = s->walk->width == 0, alone = w.rank > 0 && own >= w.rank && lines;
+    const int64_t span = s->numbers->span, n = w.extent[w.rank], next = w.index[w.rank];
+    unsigned char most = 0;
+    s->beside.each = each;
+    if (lines && many((alone ? n : w.rows * n) * each / span)) return true;
+    memset(count, 0, (size_t)span);
     for (row r = row_at(&w, 0); r.number < w.rows; advance(&w, &r, 1)) {
         const int64_t *at = s->numbers->data + r.index;
-        for (int64_t j = 0; j < w.extent[w.rank]; j++) {
-            const int64_t k = at[j * w.index[w.rank]], n = ag__lesser(count[k] + each, UCHAR_MAX);
-            count[k] = (unsigned char)n;
-            if (n > most) most = n;
-        }
-        if (alone && span / 64 <= (size_t)w.extent[w.rank]) memset(count, 0, span);
+        most = count_line(n, count, at, next, most);
+        if (alone && span / 64 <= n) memset(count, 0, (size_t)span);
         else
-            for (int64_t j = 0; alone && j < w.extent[w.rank]; j++) count[at[j * w.index[w.rank]]] = 0;
+            for (int64_t j = 0; alone && j < n; j++) count[at[j * next]] = 0;
     }
-    return most;
+    return many(most * each);
 }
 
-/* For the parts of y that may have many additions, blocks behind an index or everything: fill `lost` with 0 or, at the
- * end, add it to y. */
+/* For the parts of y that may have many additions, blocks behind an index or everything: begin `wide` with y or, at the
+ * end, round it to y. */
 static void each_part(const scattering *s, bool end) {
     const ag_array *y = s->places->table;
     const int axis = s->numbers->axis;
@@ -632,11 +652,12 @@ static void each_part(const scattering *s, bool end) {
     int64_t inner = blocks ? 1 : y->size; /* an axis of extent 1 may have any stride */
     for (int i = axis + 1; blocks && i < y->rank; i++) inner *= y->shape[i];
     const int64_t rows = y->size / inner;
-    float *to = y->data, *lost = s->beside.lost;
-    for (int64_t i = 0; lost && i < rows; i++) {
-        if (blocks && !many(s->beside.count[i % y->shape[axis]])) continue;
-        if (end) ag__reduction_sum.combine[AG_F32](inner, to + i * inner, lost + i * inner);
-        else memset(lost + i * inner, 0, (size_t)inner * sizeof *lost);
+    float *to = y->data;
+    double *wide = s->beside.wide;
+    for (int64_t i = 0; wide && i < rows; i++) {
+        if (blocks && !has_many(s, i % y->shape[axis])) continue;
+        if (end) ag__narrow(inner, to + i * inner, wide + i * inner);
+        else ag__widen(AG_F32, inner, wide + i * inner, to + i * inner);
     }
 }
 
@@ -654,12 +675,11 @@ static bool make_beside(scattering *s) {
     if (s->how != AG_PUT_ADD || p->table->dtype != AG_F32 || !many(most_additions(p))) return true;
     unsigned char *count = ag_call_scratch(p->call, bytes);
     if (!count) return false;
-    memset(count, 0, bytes);
     s->beside.count = count;
-    if (!many(count_numbers(s, count))) return true;
-    s->beside.lost = ag_call_scratch(p->call, ag__times((uint64_t)p->table->size, sizeof *s->beside.lost));
-    if (s->beside.lost) each_part(s, false);
-    return s->beside.lost != NULL;
+    if (!count_numbers(s, count)) return true;
+    s->beside.wide = ag_call_scratch(p->call, ag__times((uint64_t)p->table->size, sizeof *s->beside.wide));
+    if (s->beside.wide) each_part(s, false);
+    return s->beside.wide != NULL;
 }
 
 /* Put by a single index that is checked line by line; whether all were in range. Of blocks it is small. */
@@ -667,7 +687,7 @@ static bool put_checking(const ag__places *p, ag_put how) {
     numbering n = {0};
     single(p, &n);
     const walk w = walk_of(p, &n);
-    if (w.width > 0 || is_short(&w) || n.span == 0 || !begin_with_table(p->call)) return false;
+    if (w.width > 0 || is_short(&w) || in_columns(&w) || n.span == 0 || !begin_with_table(p->call)) return false;
     scattering s = {.places = p, .numbers = &n, .walk = &w, .how = how, .unchecked = n.span};
     scatter_all(&s);
     return !atomic_load_explicit(&s.outside, memory_order_relaxed);

@@ -146,6 +146,42 @@ START_TEST(the_gradient_of_a_gather_counts) {
 }
 END_TEST
 
+/* An index for each element, along lines and across them: few additions to an element or many, and of those that are put
+ * the last one stays. Sums of whole numbers are exact. */
+START_TEST(an_index_for_each_element) {
+    enum { ROWS = 200, COLUMNS = 530, MOST = COLUMNS };
+    static float source[ROWS * COLUMNS], added[ROWS * MOST], put[ROWS * MOST];
+    static int64_t at[ROWS * COLUMNS];
+    static const int64_t spans[] = {2, 7, 190};
+    const int64_t span = spans[_i / 2];
+    const bool across = _i % 2;
+    const int64_t width = across ? COLUMNS : span, rows = across ? span : ROWS;
+    memset(added, 0, sizeof added), memset(put, 0, sizeof put);
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < COLUMNS; j++) {
+            const int k = i * COLUMNS + j;
+            source[k] = (float)(k % 1009), at[k] = (i * 31 + j * 17 + i * j % 13) % span;
+            const int64_t to = across ? at[k] * width + j : i * width + at[k];
+            added[to] += source[k], put[to] = source[k];
+        }
+    for (int threads = 1; threads <= 3; threads++) {
+        ag_tape_set_threads(tape, threads);
+        ag_tensor *x = ag_zeros(tape, AG_F32, AG_SHAPE(rows, width));
+        ag_tensor *index = ag_wrap(tape, AG_I64, AG_SHAPE(ROWS, COLUMNS), at);
+        ag_tensor *s = ag_wrap(tape, AG_F32, AG_SHAPE(ROWS, COLUMNS), source);
+        ag_tensor *sum = ag_scatter_add(x, index, s, !across), *last = ag_scatter(x, index, s, !across);
+        ag_tensor *back = ag_gather(sum, index, !across);
+        const float *y[] = {ag_data(sum), ag_data(last), ag_data(back)};
+        ck_assert_msg(y[0] && y[1] && y[2], "%s", ag_tape_error(tape));
+        for (int64_t k = 0; k < rows * width; k++) ck_assert(y[0][k] == added[k] && y[1][k] == put[k]);
+        for (int k = 0; k < ROWS * COLUMNS; k++) {
+            const int64_t to = across ? at[k] * width + k % COLUMNS : k / COLUMNS * width + at[k];
+            ck_assert(y[2][k] == added[to]);
+        }
+    }
+}
+END_TEST
+
 /* Few additions to most rows and many to one; results that are not finite are those of plain additions. */
 START_TEST(infinities_and_nan) {
     enum { N = 200, WIDTH = 6 };
@@ -472,6 +508,7 @@ int main(void) {
     tcase_add_test(sums, additions_at_indices);
     tcase_add_test(sums, millions_of_additions);
     tcase_add_test(sums, the_gradient_of_a_gather_counts);
+    tcase_add_loop_test(sums, an_index_for_each_element, 0, 6);
     tcase_add_test(sums, infinities_and_nan);
     tcase_add_test(sums, windows_over_one_element);
     TCase *factors = tape_group(suite, "factors");
