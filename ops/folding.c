@@ -180,9 +180,14 @@ const ag_reduction ag__reduction_mean = {.identity = 0,
 COMBINE(prod_combine_i64, uint64_t, a *b)
 FOLD_BY(prod_fold_i64, prod_combine_i64, uint64_t)
 COMBINE(prod_combine_f32, float, a *b)
-FOLD_BY(prod_fold_f32, prod_combine_f32, float)
 COMBINE(prod_combine_f64, double, a *b)
 FOLD_BY(prod_fold_f64, prod_combine_f64, double)
+
+#define TIMES(type, a, b) ((a) * (b))
+IN_VECTORS(prod_lanes_f32, float, wide_f32, 1.0f, , (void)odd, TIMES)
+static void prod_fold_f32(int64_t n, void *y, const void *x) {
+    if (!LANES_OF(prod_lanes_f32, n, y, x, 1)) fold_by(prod_combine_f32, sizeof(float), n, y, x);
+}
 
 const ag_reduction ag__reduction_prod = {
     .identity = 1,

@@ -191,13 +191,21 @@ static void release_rest(const ag__evaluation *e) {
     }
 }
 
+/* Whether a reduction folds numbers that are side by side. */
+static bool folds_rows(const ag_tensor *t) {
+    const ag_axes_set *set = ag__attributes(t);
+    return set->mask >> (t->input[0]->layout->rank - 1) & 1;
+}
+
 /* Whether the only marked node is better computed by machine code, or written past the caches, for which a plan is
- * needed. The kernels of most reductions take a call for each few elements, that of sums does not. */
+ * needed. The kernels of most reductions take a call for each few elements; those of sums do not, nor those of f32 in a
+ * row. */
 static bool is_worth_code(const ag__evaluation *e) {
     const ag_tensor *t = ag__node(e->tape, e->low), *x = t->arity ? t->input[t->arity - 1] : t;
     if (x->layout->size < AG__AT_FIRST_SIGHT) return false;
     if (t->op->kind == AG_KIND_REDUCTION)
-        return t->op->reduction->join && !(t->op->reduction->join->flags & AG_OP_ADDS);
+        return t->op->reduction->join && !(t->op->reduction->join->flags & AG_OP_ADDS) &&
+               !(t->dtype == AG_F32 && folds_rows(t));
     const size_t each = ag_dtype_size((ag_dtype)x->dtype) + ag_dtype_size((ag_dtype)t->dtype);
     const bool past = x->layout->size >= (int64_t)(AG__PAST_CACHES / each) && t->op->trace[x->dtype];
     return t->op->kind == AG_KIND_ELEMENTWISE && (past || ag__is_worth_code(t->op, x->dtype));
