@@ -448,19 +448,26 @@ static void stack_share(void *j_, int i, int n) {
 
 static bool concat_eval(const ag_call *call) {
     enum { LEAST = AG__LIMIT(8, 3), AT_ONCE = 8 }; /* as many rows stay in the second-level cache */
+    enum { LONG = 4 * AG__LINE }; /* bytes side by side that are written past the caches on their own */
     joining j = {.call = call, .axis = *(const int64_t *)call->attributes};
     const ag_array *y = &call->y;
     if (y->size == 0) return true;
     bool stacked = call->n >= LEAST && call->n <= AG__JOINED / 8 && j.axis == y->rank - 1;
-    for (int i = 0; i < call->n && stacked; i++) stacked = call->x[i].shape[j.axis] == 1;
-    j.past = ag__goes_past(2 * y->size * (int64_t)ag_dtype_size(y->dtype));
+    const int64_t bytes = (int64_t)ag_dtype_size(y->dtype);
+    j.past = ag__goes_past(2 * y->size * bytes);
+    bool whole = j.axis == 0 || j.past; /* inputs are copied one after the other */
+    for (int i = 0; i < call->n; i++) {
+        const int64_t extent = call->x[i].shape[j.axis];
+        stacked = stacked && extent == 1;
+        whole = whole && (j.axis == 0 || extent * y->stride[j.axis] * bytes >= LONG);
+    }
     if (stacked) {
         j.rows = AG__JOINED / 2 / call->n;
         ag__parallel(ag__worthwhile(y->size, call->threads), stack_share, &j);
         return true;
     }
     j.rows = AG__JOINED / (y->size / y->shape[0]);
-    if (j.axis == 0 || j.rows == 0 || j.rows >= y->shape[0])
+    if (whole || j.rows == 0 || j.rows >= y->shape[0])
         copy_all_inputs(&j, y->data, 0, y->shape[0], call->threads, j.past);
     else {
         if (!j.past) j.rows *= AT_ONCE;
