@@ -66,7 +66,7 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
  * that others have too, so that they are whole. */
 #define PACK_ROWS(name, tile_of, type, TILE)                                                                           \
     static void tile_of(type *y, const type *x, int64_t tall, int64_t wide, int64_t n, int64_t stride) {               \
-        if (tall == TILE && wide == TILE && ag__turn_square(y, n, x, stride, sizeof *x)) return;                       \
+        if (tall == TILE && wide >= TILE / 2 && ag__turn_square(y, n, x, stride, wide, sizeof *x)) return;             \
         for (int64_t i = 0; i < tall; i++)                                                                             \
             for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                       \
     }                                                                                                                  \
@@ -74,9 +74,10 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
         enum { NEIGHBOURS = 4 * TILE };                                                                                \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
-        const int64_t tall = ag__lesser(rows, TILE), wide = ag__lesser(n, TILE);                                       \
+        const int64_t tall = ag__lesser(rows, TILE),                                                                   \
+                      wide = n >= TILE || n < TILE / 2 ? ag__lesser(n, TILE) : TILE / 2;                               \
         for (int64_t i0 = 0; across == 1 && i0 < rows; i0 += NEIGHBOURS)                                               \
-            for (int64_t j0 = 0; j0 < n; j0 += TILE)                                                                   \
+            for (int64_t j0 = 0; j0 < n; j0 += wide)                                                                   \
                 for (int64_t i1 = i0; i1 < rows && i1 < i0 + NEIGHBOURS; i1 += TILE) {                                 \
                     const int64_t i = ag__lesser(i1, rows - tall), j = ag__lesser(j0, n - wide);                       \
                     tile_of(y + i * n + j, x + i + j * stride, tall, wide, n, stride);                                 \

@@ -123,12 +123,12 @@ static inline __attribute__((always_inline)) void turn_tile_8(ag__word_8 *y, int
     AG__UNROLLED for (int j = 0; j < columns; j++) memcpy(y + j * beside, &c[j], sizeof *c);
 }
 
-/* y[j·beside + i] = x[i·across + j], of two tiles in each direction, one line of y after the other. */
+/* y[j·beside + i] = x[i·across + j], of two tiles in each direction or one and two, one line of y after the other. */
 #define TURN_SQUARE(name, turn_tile, type, TILE)                                                                       \
-    SHUFFLING static void name(type *y, int64_t beside, const type *x, int64_t across) {                               \
+    SHUFFLING static void name(type *y, int64_t beside, const type *x, int64_t across, int64_t rows) {                 \
         for (int k = 0; k < 4; k++) {                                                                                  \
             const int i = k % 2 * TILE, j = k / 2 * TILE;                                                              \
-            turn_tile(y + j * beside + i, beside, x + i * across + j, across, TILE);                                   \
+            if (i < rows) turn_tile(y + j * beside + i, beside, x + i * across + j, across, TILE);                     \
         }                                                                                                              \
     }
 TURN_SQUARE(turn_square_4, turn_tile_4, ag__word_4, TILE_4)
@@ -193,14 +193,14 @@ TURN(turn_8, ag__word_8, no_tiles, columns)
 #endif
 TURN(turn_1, uint8_t, no_tiles, columns)
 
-bool ag__turn_square(void *y, int64_t beside, const void *x, int64_t across, size_t bytes) {
+bool ag__turn_square(void *y, int64_t beside, const void *x, int64_t across, int64_t rows, size_t bytes) {
 #ifdef SHUFFLES
     if (bytes == 1 || !shuffles()) return false;
-    if (bytes == 4) turn_square_4(y, beside, x, across);
-    else turn_square_8(y, beside, x, across);
+    if (bytes == 4) turn_square_4(y, beside, x, across, rows);
+    else turn_square_8(y, beside, x, across, rows);
     return true;
 #else
-    return (void)y, (void)beside, (void)x, (void)across, (void)bytes, false;
+    return (void)y, (void)beside, (void)x, (void)across, (void)rows, (void)bytes, false;
 #endif
 }
 
