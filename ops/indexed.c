@@ -352,7 +352,7 @@ typedef struct gathering {
     const int64_t *numbers;
     const walk *walk;
     int64_t unchecked;    /* each number is checked before it is used: below this; 0: they have been checked */
-    _Atomic bool outside; /* one is not in range */
+    atomic_uchar outside; /* one is not in range */
     bool past;            /* y is written past the caches */
 } gathering;
 
@@ -391,7 +391,7 @@ static AG__NEVER_INLINE void gather_line(gathering *g, const row *r, int64_t row
             stretch_of(g->places, g->walk, g->numbers, r, rows, low, low + n, table->data, ag_dtype_size(table->dtype));
         char *to = t.other;
         if (g->unchecked && any_outside(t.index, n, t.next, g->unchecked)) {
-            atomic_store_explicit(&g->outside, true, memory_order_relaxed);
+            atomic_fetch_or_explicit(&g->outside, 1, memory_order_relaxed);
             return;
         }
         if (g->past) t.other = (char *)memory;
@@ -486,7 +486,7 @@ typedef struct scattering {
     ag_put how;
     beside beside;
     int64_t unchecked;    /* as in a gather */
-    _Atomic bool outside; /* the same */
+    atomic_uchar outside; /* the same */
     int64_t outer;        /* size of the axes which the threads divide; 0: they divide the columns */
 } scattering;
 
@@ -544,7 +544,7 @@ static void scatter_rows(void *s_, int64_t start, int64_t end, int64_t low, int6
     for (int64_t n; r.number < end; advance(w, &r, n)) {
         const int64_t *at = s->numbers->data + r.index, next = w->index[w->rank];
         if (s->unchecked && any_outside(at + low * next, high - low, next, s->unchecked)) {
-            atomic_store_explicit(&s->outside, true, memory_order_relaxed);
+            atomic_fetch_or_explicit(&s->outside, 1, memory_order_relaxed);
             return;
         }
         n = together ? rows_along(w, &r, end) : 1;

@@ -345,7 +345,11 @@ static void work_where_some_are_refused(void) {
     require(threads.given == before + 3);
     require(threads.asked < before + 3 + 16); /* not each time */
     threads.refuse_after = 1 << 30;
-    while (threads.given < before + 7) require(each_once(&s, 8)); /* soon after the system creates some again */
+    load l = {.caller = pthread_self(), .late = 1000};
+    for (int64_t start = microseconds(); threads.given < before + 7;) { /* soon after the system creates some again, */
+        require(microseconds() < start + 20000000);
+        ag__parallel(8, be_late, &l); /* though sharing does not pay until then */
+    }
     require(each_once(&s, 8));
     require(threads.given == before + 7);
 }

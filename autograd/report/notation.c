@@ -353,7 +353,7 @@ const char *ag__sound_notation(ag__formulas *f, const ag_tensor *t) {
     if (block == f->block) block->used = used;
     f->entry[t->id].odd = p.wrong || *p.s;
     if (f->entry[t->id].odd) return NULL;
-    if (stays_sound(t)) atomic_store_explicit(rehearsal, t->op, memory_order_relaxed);
+    if (stays_sound(t)) atomic_exchange_explicit(rehearsal, t->op, memory_order_relaxed);
     return notation;
 }
 

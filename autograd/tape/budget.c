@@ -21,7 +21,7 @@ void ag__set_time(ag_tape *tape, double seconds) {
 }
 
 void ag_tape_interrupt(ag_tape *tape) {
-    if (tape) atomic_store_explicit(&tape->interrupted, true, memory_order_relaxed);
+    if (tape) atomic_exchange_explicit(&tape->interrupted, true, memory_order_relaxed);
 }
 
 bool ag__is_over(const ag_tape *tape) { return ag__now() >= tape->deadline; }

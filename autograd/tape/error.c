@@ -251,7 +251,7 @@ const char *ag_tape_error(const ag_tape *tape) {
 
 void ag_clear_error(ag_tape *tape) {
     if (tape && is_closed(tape)) ag__refused_inside(tape, "clear_error", AG__NOTATION);
-    else if (tape) tape->status = AG_OK, atomic_store_explicit(&tape->interrupted, false, memory_order_relaxed);
+    else if (tape) tape->status = AG_OK, atomic_exchange_explicit(&tape->interrupted, false, memory_order_relaxed);
     else orphan.status = AG_OK;
 }
 

@@ -6,7 +6,10 @@
  *
  * Invariant: a pool thread's state is one word, changed by single atomic operations: idle, asleep, told to end,
  * offered a job, at work on it. A job is on its caller's stack; a thread reads it only while at work on it, and the
- * caller stays until then. No lock is held while a share runs. */
+ * caller stays until then. No lock is held while a share runs.
+ *
+ * What threads share is written by exchanges even where the former value is not wanted, in all of the library: helgrind
+ * takes an atomic store for an ordinary one, and would report races to those who look for their own. */
 #include "autograd/tape/tape.h"
 #include "autograd/tape/thread.h"
 
@@ -21,9 +24,9 @@
 #define ANNOTATE_HAPPENS_AFTER(place) ((void)(place))
 #endif
 
-/* SPIN: nanoseconds before a waiting thread sleeps, a few times as long as it takes to wake one. PATIENCE: calls
- * without enough threads, after the system has refused one, before it is asked again. */
-enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000 };
+/* SPIN: nanoseconds before a waiting thread sleeps, a few times as long as it takes to wake one. PATIENCE: nanoseconds
+ * after the system has refused a thread before it is asked again. */
+enum { MOST_WORKERS = 1023, MOST_UNITS = 1024, WORD = 64, STACK = 1024 * 1024, SPIN = 100000, PATIENCE = 1000000000 };
 
 /* ---- How numbers are rounded ----
  *
@@ -65,10 +68,10 @@ typedef struct worker {
 } worker;
 
 static struct {
-    _Atomic int count;   /* threads created so far */
-    _Atomic int refused; /* calls left before the system is asked for a thread again */
-    _Atomic int growing; /* a thread is creating threads */
-    _Atomic int closed;  /* the library is about to be unloaded */
+    _Atomic int64_t refused_till; /* the system, which refused a thread, is not asked for one before */
+    _Atomic int count;            /* threads created so far */
+    _Atomic int growing;          /* a thread is creating threads */
+    _Atomic int closed;           /* the library is about to be unloaded */
     worker worker[MOST_WORKERS];
 } pool;
 
@@ -117,34 +120,37 @@ static void wake(worker *w) {
 enum { MOST_SAVED = 50000, TOLERATED = -50000, MOST_OWED = -5000000, PAID_OFF = 8, CROWDED = 20000 };
 enum { LONGEST_PAUSE = 100000000 };
 
-static _Atomic int64_t saved;       /* nanoseconds */
+static _Atomic int saved;           /* nanoseconds */
 static _Atomic int64_t paused_till; /* 0: no pause */
-static _Atomic int64_t last_pause;  /* its length; 0: sharing has paid since */
+static _Atomic int last_pause;      /* its length; 0: sharing has paid since */
 
-static void begin_pause(int64_t owed) {
-    int64_t length = owed * PAID_OFF, last = 2 * atomic_load_explicit(&last_pause, memory_order_relaxed);
+static void begin_pause(int owed) {
+    int length = owed * PAID_OFF, last = 2 * atomic_load_explicit(&last_pause, memory_order_relaxed);
     if (last > LONGEST_PAUSE) last = LONGEST_PAUSE;
     if (length < last) length = last;
-    atomic_store_explicit(&last_pause, length, memory_order_relaxed);
-    atomic_store_explicit(&paused_till, ag__now() + length, memory_order_relaxed);
+    atomic_exchange_explicit(&last_pause, length, memory_order_relaxed);
+    atomic_exchange_explicit(&paused_till, ag__now() + length, memory_order_relaxed);
 }
 
 static void note_saving(int64_t time) {
     int64_t sum = atomic_load_explicit(&saved, memory_order_relaxed) + time;
     if (sum < MOST_OWED) sum = MOST_OWED;
-    if (sum < TOLERATED) begin_pause(-sum);
+    if (sum < TOLERATED) {
+        begin_pause((int)-sum);
+        sum = TOLERATED;
+    }
     if (sum > MOST_SAVED) {
         sum = MOST_SAVED;
-        atomic_store_explicit(&last_pause, 0, memory_order_relaxed);
+        atomic_exchange_explicit(&last_pause, 0, memory_order_relaxed);
     }
-    atomic_store_explicit(&saved, sum < TOLERATED ? TOLERATED : sum, memory_order_relaxed);
+    atomic_exchange_explicit(&saved, (int)sum, memory_order_relaxed);
 }
 
 bool ag__sharing_pays(void) {
     const int64_t until = atomic_load_explicit(&paused_till, memory_order_relaxed);
     if (until == 0) return true;
     if (ag__now() < until) return false;
-    atomic_store_explicit(&paused_till, 0, memory_order_relaxed);
+    atomic_exchange_explicit(&paused_till, 0, memory_order_relaxed);
     return true;
 }
 
@@ -215,7 +221,7 @@ static void *work(void *w_) {
         round_as(j->rounding);
         const int taken = take_shares(j, (offset + 1) % j->units);
         crowded = ag__this_processor() == j->processor ? j->processor : -1;
-        if (crowded >= 0 && taken > 0) atomic_store_explicit(&j->crowded, true, memory_order_relaxed);
+        if (crowded >= 0 && taken > 0) atomic_exchange_explicit(&j->crowded, true, memory_order_relaxed);
         ANNOTATE_HAPPENS_BEFORE(&w->thread);
         if (atomic_exchange(&w->at, IDLE) & AWAITED) wake(w);
     }
@@ -248,7 +254,7 @@ static worker *new_worker(job *j) {
 static void begin_anew(void) {
     for (int i = 0; i < pool.count; i++) atomic_exchange(&pool.worker[i].at, IDLE);
     atomic_exchange(&pool.count, 0);
-    atomic_exchange(&pool.refused, 0);
+    atomic_exchange(&pool.refused_till, 0);
     atomic_exchange(&pool.growing, 0);
     atomic_exchange(&saved, 0);
     atomic_exchange(&paused_till, 0);
@@ -257,10 +263,7 @@ static void begin_anew(void) {
 
 static bool may_grow(void) {
     static bool follows_forks;
-    if (atomic_load_explicit(&pool.refused, memory_order_relaxed) > 0) {
-        atomic_fetch_sub(&pool.refused, 1);
-        return false;
-    }
+    if (ag__now() < atomic_load_explicit(&pool.refused_till, memory_order_relaxed)) return false;
     if (atomic_exchange(&pool.growing, 1)) return false;
     if (!follows_forks) follows_forks = pthread_atfork(NULL, NULL, begin_anew) == 0;
     if (follows_forks && !atomic_load(&pool.closed)) return true;
@@ -301,7 +304,7 @@ static void ask_new_ones(party *p, job *j) {
     while (p->count < j->units - 1 && pool.count < most) {
         worker *w = new_worker(j);
         if (!w) {
-            atomic_exchange(&pool.refused, PATIENCE);
+            atomic_exchange(&pool.refused_till, ag__now() + PATIENCE);
             break;
         }
         p->worker[p->count++] = (uint16_t)(w - pool.worker);
@@ -348,8 +351,9 @@ static void run_together(int n, void (*run)(void *argument, int i, int n), void 
     const int64_t done = ag__now();
     inside = false;
     for (int i = 0; i < p.count; i++) part_with(&pool.worker[p.worker[i]], &j);
-    if (atomic_load_explicit(&j.crowded, memory_order_relaxed)) note_saving(start - begun - CROWDED);
-    else if (own > 0) note_saving((done - begun) * j.units / own - (ag__now() - start));
+    note_saving(atomic_load_explicit(&j.crowded, memory_order_relaxed) ? start - begun - CROWDED
+                : own > 0 ? (done - begun) * j.units / own - (ag__now() - start)
+                          : 0);
 }
 
 static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
