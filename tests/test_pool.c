@@ -530,6 +530,84 @@ START_TEST(operations_may_evaluate_other_tapes) {
 }
 END_TEST
 
+/* ---- Evaluations that begin in a pause ---- */
+
+static int threads_before, threads_after; /* that an operation may use in the pause, and after it */
+static pthread_t evaluated_by;
+static atomic_int blocks_of_others;
+
+static bool eval_outlasts_a_pause(const ag_call *call) {
+    threads_before = call->threads;
+    while (!ag__sharing_pays()) pause_for(1000);
+    memset(call->y.data, 0, (size_t)call->y.size * sizeof(double));
+    return true;
+}
+
+static bool eval_comes_after_a_pause(const ag_call *call) {
+    threads_after = call->threads;
+    memset(call->y.data, 0, (size_t)call->y.size * sizeof(double));
+    return true;
+}
+
+/* The evaluating thread is slow, so that others take shares. */
+static void block_comes_after_a_pause(int64_t n, void *y, const void *const x[], const void *attributes) {
+    (void)attributes;
+    memcpy(y, x[0], (size_t)n * sizeof(double));
+    if (!pthread_equal(pthread_self(), evaluated_by)) blocks_of_others++;
+    else if (blocks_of_others == 0) pause_for(100);
+}
+
+static const ag_op op_outlasts_a_pause = {.name = "outlasts_a_pause",
+                                          .kind = AG_KIND_OPAQUE,
+                                          .arity = 1,
+                                          .flags = AG_OP_NOT_DIFFERENTIABLE,
+                                          .infer = infer_same,
+                                          .eval = eval_outlasts_a_pause};
+static const ag_op op_comes_after_a_pause = {.name = "comes_after_a_pause",
+                                             .kind = AG_KIND_OPAQUE,
+                                             .arity = 1,
+                                             .flags = AG_OP_NOT_DIFFERENTIABLE,
+                                             .infer = infer_same,
+                                             .eval = eval_comes_after_a_pause};
+static const ag_op op_block_comes_after_a_pause = {.name = "block_comes_after_a_pause",
+                                                   .kind = AG_KIND_ELEMENTWISE,
+                                                   .arity = 1,
+                                                   .flags = AG_OP_NOT_DIFFERENTIABLE,
+                                                   .block = {[AG_F64] = block_comes_after_a_pause}};
+
+/* Whether it was one: another process may have had the processor in the meantime. */
+static bool evaluate_in_a_pause(ag_tape *t) {
+    load l = {.caller = pthread_self(), .late = 4000};
+    ag_tensor *x = ag_zeros(t, AG_F64, AG_SHAPE(200000)), *y = ag_apply(&op_outlasts_a_pause, 1, &x, NULL, 0);
+    ag_tensor *z[] = {ag_apply(&op_comes_after_a_pause, 1, &y, NULL, 0), NULL};
+    z[1] = ag_apply(&op_block_comes_after_a_pause, 1, &z[0], NULL, 0);
+    while (ag__sharing_pays()) ag__parallel(2, be_late, &l);
+    require(ag_eval(z[1]) == AG_OK);
+    return threads_before == 1;
+}
+
+static void evaluate_long_after_pauses(void) {
+    const ag_evaluator evaluators[] = {AG_EVALUATOR_FUSED, AG_EVALUATOR_REFERENCE};
+    evaluated_by = pthread_self();
+    for (int i = 0; i < 2; i++) {
+        ag_tape *t = ag_tape_new();
+        const ag_mark mark = ag_tape_mark(t);
+        ag_tape_set_threads(t, 2);
+        ag_tape_set_evaluator(t, evaluators[i]);
+        blocks_of_others = 0;
+        for (const int64_t start = microseconds(); blocks_of_others == 0; ag_tape_rewind(t, mark)) {
+            require(microseconds() < start + 60000000);
+            if (evaluate_in_a_pause(t)) require(threads_after == 2);
+            else blocks_of_others = 0;
+        }
+        ag_tape_free(t);
+    }
+}
+
+/* A pause is short, and an evaluation may be long: what it computes after the pause is divided again. */
+START_TEST(an_evaluation_outlasts_a_pause) { in_child(evaluate_long_after_pauses); }
+END_TEST
+
 /* ---- Signals and cancellation ---- */
 
 static pthread_t handled_by;
@@ -732,6 +810,7 @@ int main(void) {
 #endif
     tcase_add_test(shared, a_call_from_within_a_share_runs_in_place);
     tcase_add_test(shared, operations_may_evaluate_other_tapes);
+    tcase_add_test(shared, an_evaluation_outlasts_a_pause);
     tcase_add_test(shared, many_threads_call_at_once);
     tcase_add_test(shared, many_threads_evaluate_at_once);
     tcase_add_test(shared, signals_go_to_the_users_threads);

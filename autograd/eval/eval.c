@@ -222,7 +222,6 @@ static bool run_inside(const ag__evaluation *e) {
     ag_tape *tape = e->tape;
     ag__position floor = ag__position_now(tape);
     tape->evaluating = true;
-    tape->alone = !ag__sharing_pays();
     ag__within former = ag__enter(tape, AG__EVAL, "an operation", &floor);
     bool good = run(e);
     ag__return(tape, former);

@@ -32,7 +32,7 @@ static bool run_sum(const ag__execution *e, const ag__plan_step *step) {
     return good;
 }
 
-static bool run_step(const ag__execution *e, const ag__plan_step *step) {
+static bool run_step(ag__execution *e, const ag__plan_step *step) {
     switch (step->kind) {
     case AG__STEP_NODE: return ag__compute(e->c->table[step->what]);
     case AG__STEP_ADD: return run_sum(e, step);
@@ -42,7 +42,7 @@ static bool run_step(const ag__execution *e, const ag__plan_step *step) {
     }
 }
 
-static bool run_observed_step(const ag__execution *e, const ag__plan_step *step) {
+static bool run_observed_step(ag__execution *e, const ag__plan_step *step) {
     if (!e->c->tape->profiling) return run_step(e, step);
     int64_t since = ag__observed_from(e->c->tape);
     bool good = run_step(e, step);
@@ -121,7 +121,7 @@ static bool stops_before(const ag__execution *e, uint32_t k) {
 }
 
 /* Run step number k; false after an error. */
-static bool run_whole_step(const ag__execution *e, uint32_t k) {
+static bool run_whole_step(ag__execution *e, uint32_t k) {
     const ag__plan_step *step = step_at(e->plan, k);
     if (!run_observed_step(e, step)) return false;
     show(e, step);

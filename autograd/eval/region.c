@@ -152,17 +152,18 @@ static size_t fold_bytes(const ag__execution *e, const ag__region *g) {
 }
 
 /* The threads that are worth it; each multiplication of a product is an elementary step. */
-static int shares_of(const ag__execution *e, const ag__region *g) {
+static int shares_of(ag__execution *e, const ag__region *g) {
     enum { MULTIPLICATIONS = 32 }; /* a step */
     int64_t work = g->work;
     for (uint32_t j = 0; j < g->products; j++) {
         const ag_tensor *t = e->c->table[product_at(e, g, j)];
         if (t->layout->contiguous) work += g->size / MULTIPLICATIONS * t->input[0]->layout->extent[1];
     }
-    return ag__worthwhile_on(e->c->tape, work);
+    if (work / AG__STEPS_A_THREAD >= 2 && e->threads == 0) e->threads = ag__threads_now(e->c->tape);
+    return ag__worthwhile(work, e->threads);
 }
 
-size_t ag__region_bytes(const ag__execution *e, const ag__region *g) {
+size_t ag__region_bytes(ag__execution *e, const ag__region *g) {
     int shares = shares_of(e, g);
     size_t bytes = ag__plus(head_bytes(g) + AG__UNIT, ag__times(share_bytes(e, g), (size_t)shares));
     bytes = ag__plus(bytes, fold_bytes(e, g));
@@ -179,12 +180,14 @@ typedef struct bound {
     size_t each;   /* bytes of it */
 } bound;
 
-static void place_folds(const ag__execution *e, const ag__running *r, char *at) {
+/* Returns the end of their memory. */
+static char *place_folds(const ag__execution *e, const ag__running *r, char *at) {
     uint32_t k = 0;
     for (const ag__instruction *q; (q = next_fold(e->plan, r->region, &k)) != NULL;) {
         r->partial[q->y] = at;
         at += partial_bytes(e, r->region, q);
     }
+    return at;
 }
 
 static int64_t row_stride(const ag_tensor *t) {
@@ -213,7 +216,7 @@ static void bind_attributes(const ag__running *r) {
 }
 
 /* False, with an error, if out of memory. */
-static bool bind(bound *b, const ag__execution *e, const ag__region *g) {
+static bool bind(bound *b, ag__execution *e, const ag__region *g) {
     size_t bytes = ag__region_bytes(e, g);
     const ag__plan *plan = e->plan;
     b->memory = e->provided;
@@ -226,12 +229,11 @@ static bool bind(bound *b, const ag__execution *e, const ag__region *g) {
     b->r.partial = b->r.base + g->cells;
     b->r.step = (uintptr_t *)(void *)(b->r.partial + g->folds);
     b->r.attributes = (const void **)(void *)(b->r.step + g->cells);
-    b->scratch = start + head_bytes(g) + fold_bytes(e, g);
+    b->scratch = place_folds(e, &b->r, start + head_bytes(g));
     b->each = share_bytes(e, g);
     b->e = e;
     bind_attributes(&b->r);
     bind_cells(&b->r);
-    place_folds(e, &b->r, start + head_bytes(g));
     return true;
 }
 
@@ -310,9 +312,10 @@ bool ag__region_prepare(const ag__execution *e, const ag__region *g) {
     return true;
 }
 
-bool ag__region_run(const ag__execution *e, const ag__region *g) {
+bool ag__region_run(ag__execution *e, const ag__region *g) {
     bound b;
     uint32_t k = 0;
+    if (!e->provided) e->threads = 0;
     if (!ag__region_make_outputs(e, g)) return false;
     if (!bind(&b, e, g)) {
         ag__region_drop_outputs(e, g);

@@ -11,6 +11,7 @@ typedef struct ag__execution {
     const ag__plan *plan;
     size_t least; /* bytes that the run of any region takes for itself, which were provided before; 0: nothing was */
     ag__buffer *provided; /* these; NULL: each region asks for its own */
+    int threads;          /* the most for a region, as when its memory was measured; 0: that has not been asked */
 } ag__execution;
 
 /* Give the outputs of a region their buffers. False, with an error and none of them, if out of memory. */
@@ -22,9 +23,9 @@ void ag__region_drop_outputs(const ag__execution *e, const ag__region *g);
 bool ag__region_prepare(const ag__execution *e, const ag__region *g);
 
 /* Bytes that the run takes besides. */
-size_t ag__region_bytes(const ag__execution *e, const ag__region *g);
+size_t ag__region_bytes(ag__execution *e, const ag__region *g);
 
 /* False, with an error and without outputs, if out of memory. */
-bool ag__region_run(const ag__execution *e, const ag__region *g);
+bool ag__region_run(ag__execution *e, const ag__region *g);
 
 #endif

@@ -168,5 +168,3 @@ int ag__threads_of(ag_tape *tape) {
     if (tape->threads == 0) tape->threads = ag__processors();
     return tape->threads;
 }
-
-int ag__threads_now(ag_tape *tape) { return tape->alone ? 1 : ag__threads_of(tape); }

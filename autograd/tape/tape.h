@@ -179,7 +179,6 @@ struct ag_tape {
     bool waited, scanned; /* since the last rewind: values were kept for a gradient; there was a backward scan */
     bool recording, in_gradient, sandbox; /* sandbox: assignments are not carried out */
     bool evaluating;                      /* an evaluation is under way */
-    bool alone;                           /* which the caller's thread does without others */
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
     ag__joined joined;
@@ -552,7 +551,6 @@ int ag__wanted_threads(const struct ag__environment *e); /* 0: as many as there 
 int ag__count_processors(void);                          /* that this process may use, now; 1 without threads */
 int ag__processors(void);                                /* the same, when they were last counted */
 int ag__threads_of(ag_tape *tape);                       /* the most that evaluate it */
-int ag__threads_now(ag_tape *tape);                      /* and in the evaluation under way, or the last one */
 #if AG_HAVE_THREADS
 int ag__this_processor(void);            /* the number of the one that runs this thread; negative: unknown */
 bool ag__leave_processor(int processor); /* this thread goes on elsewhere; false: nowhere else may it run */
@@ -560,6 +558,7 @@ bool ag__leave_processor(int processor); /* this thread goes on elsewhere; false
 
 /* threads.c */
 bool ag__sharing_pays(void); /* whether loops that are shared among threads have been quicker than without, of late */
+int ag__threads_now(ag_tape *tape); /* as ag__threads_of, but 1 while it does not pay */
 /* The processors that the quota of the control groups in this list, found below `root`, allows. */
 int ag__cgroup_quota(const char *groups, const char *root);
 

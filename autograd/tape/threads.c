@@ -112,10 +112,10 @@ static void wake(worker *w) {
  * saved then, whatever the clock says of either's shares, and CROWDED is what the changes to and fro cost. So the pool
  * keeps an account of the time that sharing has saved, against the caller's estimate of what it would have taken alone.
  *
- * In debt, there is a pause: loops run on the caller's thread, and the next evaluations do not even divide them, for
- * halves take longer than a whole. It lasts so long that sharing costs at most a part of the time, and is tried again
- * then; where that has been in vain, twice as long as before. The account is limited on both sides: any number of small
- * savings does not make up for a long wait, and one long wait is forgotten soon. */
+ * In debt, there is a pause: loops run on the caller's thread, and evaluations do not even divide those that begin
+ * then, for halves take longer than a whole. It lasts so long that sharing costs at most a part of the time, and is
+ * tried again then; where that has been in vain, twice as long as before. The account is limited on both sides: any
+ * number of small savings does not make up for a long wait, and one long wait is forgotten soon. */
 
 enum { MOST_SAVED = 50000, TOLERATED = -50000, MOST_OWED = -5000000, PAID_OFF = 8, CROWDED = 20000 };
 enum { LONGEST_PAUSE = 100000000 };
@@ -404,6 +404,8 @@ void ag__parallel(int n, void (*run)(void *argument, int i, int n), void *argume
 #if !AG_HAVE_THREADS
 bool ag__sharing_pays(void) { return true; }
 #endif
+
+int ag__threads_now(ag_tape *tape) { return ag__sharing_pays() ? ag__threads_of(tape) : 1; }
 
 int ag__worthwhile(int64_t work, int threads) {
     int64_t most = work / AG__STEPS_A_THREAD;
