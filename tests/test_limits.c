@@ -257,6 +257,7 @@ START_TEST(products) {
             check_product(dtype, 1, AG__LIMIT(8192, 128) / (turned ? 8 : 4) + by, 35, false);
             check_product_by(1, dtype, 1, AG__LIMIT(128, 8) + by, 40, APART);
             check_product_by(2, dtype, 1, 4 * AG__LIMIT(32, 3) + by, 2 * AG__DOT_F32 + 5, turned);
+            check_product_by(2, dtype, AG__LIMIT(64, 12) + by, 1, AG__LEAST_VECTOR / AG__LIMIT(32, 6), STRAIGHT);
         }
 }
 END_TEST
@@ -489,19 +490,24 @@ static ag_tensor *after_a_step(ag_tape *t, int64_t m, int64_t n) {
     return w;
 }
 
+static void check_strips_of_rows(int64_t strips) {
+    const int64_t n = AG__LIMIT(128, 8);
+    ag_tape *t[2];
+    ag_tensor *w[2];
+    for (int i = 0; i < 2; i++) {
+        t[i] = ag_tape_new();
+        ag_tape_set_evaluator(t[i], i ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
+        ag_tape_set_threads(t[i], 1);
+        w[i] = after_a_step(t[i], strips * AG__STRIP / n, n);
+    }
+    expect_same(w[0], w[1]);
+    for (int i = 0; i < 2; i++) ag_tape_free(t[i]);
+}
+
 START_TEST(strips_of_rows) {
     for (int64_t by = -1; by <= 1; by++) {
-        const int64_t n = AG__LIMIT(128, 8), m = (2 * AG__ROWS_STRIPS + by) * AG__STRIP / n;
-        ag_tape *t[2];
-        ag_tensor *w[2];
-        for (int i = 0; i < 2; i++) {
-            t[i] = ag_tape_new();
-            ag_tape_set_evaluator(t[i], i ? AG_EVALUATOR_FUSED : AG_EVALUATOR_REFERENCE);
-            ag_tape_set_threads(t[i], 1);
-            w[i] = after_a_step(t[i], m, n);
-        }
-        expect_same(w[0], w[1]);
-        for (int i = 0; i < 2; i++) ag_tape_free(t[i]);
+        check_strips_of_rows(AG__ROWS_STRIPS + by);
+        check_strips_of_rows(2 * AG__ROWS_STRIPS + by);
     }
 }
 END_TEST
@@ -543,6 +549,8 @@ START_TEST(transposes) {
         compare_of(turned_program, AG_F64, (int64_t[]){AG__LEAST_COPIED / COLUMNS * 2 + 5, COLUMNS + by, 1});
         compare_of(turned_program, AG_F32, (int64_t[]){ROWS + 1, AHEAD + by, 1});
         compare_of(turned_program, by ? AG_F32 : AG_F64, elements[by + 1]);
+        compare_of(turned_program, AG_F32,
+                   (int64_t[]){AG__ROWS_COPIED + by, AG__LEAST_COPIED / AG__ROWS_COPIED + 1, 1});
     }
 }
 END_TEST
@@ -567,6 +575,23 @@ START_TEST(rows_in_memory) {
 }
 END_TEST
 
+/* ---- Elements that are counted ---- */
+
+/* A gradient is divided among so many equal elements, in rows that are beside one another and columns that are too. */
+START_TEST(counted) {
+    static const int64_t sizes[][2] = {{AG__COUNTED / 8 + 1, 7}, {AG__COUNTED / 8, 8}, {AG__COUNTED / 5 + 1, 5}};
+    for (int i = 0; i < 6; i++) {
+        const int64_t m = sizes[i % 3][0], n = sizes[i % 3][1];
+        ag_tape *t = ag_tape_new();
+        ag_tape_set_evaluator(t, i < 3 ? AG_EVALUATOR_REFERENCE : AG_EVALUATOR_FUSED);
+        ag_tensor *x = ag_parameter_from(ag_full(t, AG_F32, AG_SHAPE(m, 2, n), 3)), *dx;
+        ag_grad(ag_sum(ag_max_over(x, AG_AXES(0, 2), false)), 1, &x, &dx);
+        expect_same(dx, ag_full(t, AG_F32, AG_SHAPE(m, 2, n), (double)(1 / (float)(m * n))));
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
 /* ---- Chains of operations ---- */
 
 static const int64_t lengths[] = {AG__SEGMENT, AG__NUMBERS, AG__MOST_MEMBERS, AG__MOST_IN_RUN, AG__CHUNK};
@@ -579,6 +604,28 @@ static ag_tensor *chain(ag_tape *t, int64_t operations, int64_t elements) {
         x = i % 2 ? ag_add_scalar(x, 1.0 / (double)(i + 3)) : ag_scale(x, 1 - 1.0 / (double)(i + 2));
     return x;
 }
+
+/* A value that is read again after a fold of it is computed again, if so few operations make it. */
+static results again_program(ag_tape *t, ag_dtype dtype, const int64_t *size) {
+    results r = {.n = 0};
+    ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(size[0]), 1, 2), *y = x;
+    ck_assert_int_eq(ag_eval(x), AG_OK);
+    for (int64_t i = 0; i < size[1]; i++) y = i % 2 ? ag_scale(y, 0.75) : ag_add_scalar(y, 0.5);
+    add(&r, ag_mul(y, ag_max(y)));
+    ck_assert_int_eq(ag_eval_all(r.n, r.x), AG_OK);
+    return r;
+}
+
+START_TEST(computed_again) {
+    static const int64_t bytes[] = {AG__WORTH_BYTES, AG__SECOND_LEVEL, AG__MEMORY};
+    static const int64_t chains[] = {AG__SHORT_CHAIN, AG__MEDIUM_CHAIN, AG__LONG_CHAIN};
+    for (int i = 0; i < 3; i++)
+        for (int by = -1; by <= 1; by++) {
+            compare_of(again_program, AG_F32, (int64_t[]){bytes[i] / 4, chains[i] + by, 1});
+            compare_of(again_program, AG_F64, (int64_t[]){bytes[i] / 8 + by, chains[i], 1});
+        }
+}
+END_TEST
 
 START_TEST(in_sequence) {
     for (int64_t n = lengths[_i] - 2; n <= lengths[_i] + 2; n++)
@@ -807,5 +854,7 @@ int main(void) {
     tcase_add_test(some, slabs);
     tcase_add_test(some, strips_of_rows);
     tcase_add_test(some, rows_in_memory);
+    tcase_add_test(some, computed_again);
+    if (AG_TINY_LIMITS) tcase_add_test(some, counted); /* the usual ones take memory for 2^25 elements, several times */
     return run_suite(suite);
 }
