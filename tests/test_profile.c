@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static char directory[64], path[128];
@@ -303,15 +304,26 @@ START_TEST(long_lists_are_cut_short) {
 }
 END_TEST
 
+/* Threads that shared the work, as soon as the pool is not in a pause, where one does it all. */
+static int most_threads(ag_profile_kind kind, ag_tensor *large) {
+    int threads = 1;
+    for (time_t until = time(NULL) + 20; threads == 1 && time(NULL) < until;) {
+        ag_profile_start(tape);
+        ag_eval(ag_exp(ag_neg(large)));
+        ag_profile_stop(tape);
+        threads = entry_with(kind, "exp", "").threads;
+    }
+    return threads;
+}
+
 START_TEST(threads_are_those_that_shared_the_work) {
     ag_tensor *large = scattered(tape, AG_F32, AG_SHAPE(200000), 0), *small = scattered(tape, AG_F32, AG_SHAPE(200), 0);
+    ag_profile_kind kind = fused() ? AG_PROFILE_REGION : AG_PROFILE_OPERATION;
     ag_tape_set_threads(tape, 3);
+    ck_assert_int_eq(most_threads(kind, large), 3);
     ag_profile_start(tape);
-    ag_eval(ag_exp(ag_neg(large)));
     ag_eval(ag_sin(ag_abs(small)));
     ag_profile_stop(tape);
-    ag_profile_kind kind = fused() ? AG_PROFILE_REGION : AG_PROFILE_OPERATION;
-    ck_assert_int_eq(entry_with(kind, "exp", "").threads, 3);
     ck_assert_int_eq(entry_with(kind, "sin", "").threads, 1);
 }
 END_TEST
