@@ -79,6 +79,8 @@ ag_tape *tape_with_gaps(const ag_allocator *allocator, int bytes) {
     return t;
 }
 
+void on_one_thread(ag_tape *t) { ck_assert_int_eq(ag_tape_set_threads(t, 1), 1); }
+
 bool small_run(void) {
     const bool again = wished("AG_TEST_AGAIN") && !wished("AG_TEST_LONG");
     return under_valgrind() || wished("AG_TEST_SMALL") || again;

@@ -45,6 +45,9 @@ bool small_run(void);
 bool long_run(void);
 int64_t by_length(int64_t in_small, int64_t usual, int64_t in_long);
 
+/* For a test that compares memory: each thread takes some, and how many there are depends on what else the machine does. */
+void on_one_thread(ag_tape *tape);
+
 /* The call to fail after this one: the next in long runs; in others, the further on, the more are left out. */
 int64_t next_to_fail(int64_t call);
 

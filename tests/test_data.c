@@ -544,6 +544,7 @@ END_TEST
 /* ---- Memory ---- */
 
 START_TEST(test_a_steady_loop_allocates_nothing) {
+    on_one_thread(tape);
     ag_loader loader;
     ag_tensor *batch[2];
     ag_dataset d = vectors(1000);

@@ -93,6 +93,7 @@ static void expect_same_memory(const ag_memory *was, int64_t number) {
 /* The rest of the run in parts, after each of which the memory is what it was, and the run is saved. */
 START_TEST(memory_is_flat_to_the_byte) {
     enum { PERIOD = 3 * 7 * 11, WARM = 10 * PERIOD };
+    on_one_thread(tape);
     run r = run_on(tape);
     const int64_t part = (steps_wanted() - WARM) / SAVES / PERIOD * PERIOD;
     const char *path = in_folder("run");

@@ -584,6 +584,7 @@ END_TEST
 /* A value that is lent outlasts rewinds and assignments, and its memory is used again once it is returned. */
 START_TEST(test_what_is_lent_stays) {
     enum { N = 8192 };
+    on_one_thread(tape);
     ag_tensor *p = ag_parameter_from(ag_full(tape, AG_F64, AG_SHAPE(N), 3));
     ag_mark mark = ag_tape_mark(tape);
     int64_t held = 0;

@@ -740,7 +740,7 @@ static ag_mark fused_mark(void) {
 }
 
 START_TEST(an_update_is_written_in_place) {
-    ag_tape_set_threads(tape, 1); /* each takes memory, and how many there are depends on what else the machine does */
+    on_one_thread(tape);
     ag_tensor *v = variable(1), *w = variable(2);
     ag_mark mark = fused_mark();
     for (int i = 0; i < 5; i++) {

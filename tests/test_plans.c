@@ -380,6 +380,7 @@ static void numbered_step(ag_tensor *p, ag_tensor *moment, int step) {
 /* The parameter after some steps; *calls: allocations in their second half. */
 static ag_tensor *trained(ag_tape *t, int64_t size, int64_t *calls) {
     enum { STEPS = 40 };
+    on_one_thread(t);
     ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(size), 0), *p = ag_parameter_from(x), *moment = ag_variable_from(x);
     ag_mark mark = ag_tape_mark(t);
     for (int step = 0; step < STEPS; step++) {

@@ -130,6 +130,7 @@ START_TEST(marks_of_nothing_are_refused) {
 END_TEST
 
 START_TEST(rewinding_over_and_over_does_not_grow) {
+    on_one_thread(tape);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(50), 0);
     ag_mark mark = ag_tape_mark(tape);
     int64_t held = 0, calls = 0;
@@ -175,7 +176,7 @@ START_TEST(a_tape_in_error_can_be_rewound) {
 END_TEST
 
 START_TEST(large_and_small_things_find_their_memory_again) {
-    ag_tape_set_threads(tape, 1); /* each takes memory, and how many there are depends on what else the machine does */
+    on_one_thread(tape);
     ag_mark mark = ag_tape_mark(tape);
     int64_t sizes[] = {1, 1000, 3, 100000, 17, 4096, 0, 2}, held = 0;
     for (int round = 0; round < 20; round++) {

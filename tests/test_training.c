@@ -249,6 +249,7 @@ static void copy_to(double to[IN * OUT], ag_tensor *x) {
 
 /* Batches of these sizes, with a rewind after each, have the gradient of all samples at once. */
 static void expect_whole_gradient(ag_dtype dtype, int batches, const int64_t size[], bool weighted, bool backward) {
+    on_one_thread(tape);
     model m = model_on(tape, dtype);
     ag_kept kept[PARAMETERS];
     ag_accumulator sum;
