@@ -74,9 +74,29 @@ static bool transform_infer(ag_infer *r) {
     return true;
 }
 
+/* FFTW is slow along an axis of many elements that fall onto few lines of a cache, as those a power of two apart do: so
+ * such an axis changes places with the last one, by views, and the evaluation makes the copy. */
 static ag_tensor *record(ag_tensor *x, const ag__transform *t) {
+    enum { FEW = 64, CACHE = 64 * 1024 }; /* elements that FFTW takes at once; bytes */
     const ag_op *op = t->kind == AG__COMPLEX ? &ag__op_fft : t->kind == AG__TO_HALF ? &ag__op_rfft : &ag__op_irfft;
-    return ag_apply(op, 1, &x, t, sizeof *t);
+    const int last = ag_rank(x) - 1 - (t->kind != AG__TO_HALF);
+    const int64_t *extent = x->layout->extent;
+    ag__transform part = *t;
+    int64_t rest = t->mask;
+    uint64_t apart = 2 * sizeof(float);
+    for (int axis = last; axis >= 0; axis--) {
+        const uint64_t n = (uint64_t)extent[axis], lines = apart & (0 - apart);
+        apart *= n;
+        if (axis == last || !(rest >> axis & 1) || n <= FEW || n * lines <= CACHE) continue;
+        part.mask = INT64_C(1) << last;
+        x = ag_transpose(x, axis, last);
+        x = ag_transpose(ag_apply(op, 1, &x, &part, sizeof part), axis, last);
+        if (rest == INT64_C(1) << axis) return x;
+        part.scale = 1;
+        rest ^= INT64_C(1) << axis;
+    }
+    part.mask = rest;
+    return ag_apply(op, 1, &x, &part, sizeof part);
 }
 
 static int axis_of(const ag__transform *t) {
@@ -88,13 +108,12 @@ static int axis_of(const ag__transform *t) {
 /* 1 for the elements of a half spectrum that stand for themselves, and `others` for those that stand for two; of x's
  * dtype, with one axis for pairs and for each axis behind the transformed one. */
 static ag_tensor *weights(const ag_tensor *x, const ag__transform *t, int behind, double others) {
-    ag_tape *tape = ag_tape_of(x);
+    const bool even = t->n % 2 == 0;
     const int64_t m = t->n / 2 + 1;
-    ag_shape shape = {.rank = behind + 1, .extent = {m}};
-    for (int i = 1; i <= behind; i++) shape.extent[i] = 1;
-    ag_tensor *more = ag_full(tape, ag_dtype_of(x), AG_SHAPE(1), 1 - others), *w = ag_embed(more, 0, m, 0, 1);
-    if (t->n % 2 == 0) w = ag_add(w, ag_embed(more, 0, m, m - 1, 1));
-    return ag__reshape(ag_add_scalar(w, others), &shape);
+    ag_tensor *more = ag_full(ag_tape_of(x), ag_dtype_of(x), AG_SHAPE(1 + even), 1 - others);
+    ag_tensor *w = ag_add_scalar(ag_embed(more, 0, m, 0, even ? m - 1 : 1), others);
+    while (behind-- > 0) w = ag_unsqueeze(w, -1);
+    return w;
 }
 
 static ag_tensor *transform_vjp(ag_tensor *y, ag_tensor *g, int i) {
@@ -140,7 +159,8 @@ const ag_op ag__op_irfft = {.name = "irfft",
 
 /* Whether `name` can transform x along these axes, of which there are none for pairs; they become not negative, and
  * a set. */
-static bool usable(const char *name, ag_tensor *x, bool pairs, ag_axes *axes, int64_t *mask, ag_tensor **nil) {
+static bool usable(const char *name, ag_tensor *x, bool pairs, ag_axes *axes, ag_fft_norm norm, int64_t *mask,
+                   ag_tensor **nil) {
     if (!ag__inputs_usable(name, 1, &x, nil)) return false;
     const int rank = ag_rank(x) - pairs;
     *mask = 0;
@@ -171,7 +191,9 @@ static bool usable(const char *name, ag_tensor *x, bool pairs, ag_axes *axes, in
         axes->axis[i] = axis;
         *mask |= INT64_C(1) << axis;
     }
-    return true;
+    if ((unsigned)norm <= AG_FFT_FORWARD) return true;
+    *nil = ag__fail(name, 1, &x, AG_ERR_RANGE, "there is no norm %d", (int)norm);
+    return false;
 }
 
 static double scale_of(double n, ag_fft_norm norm, bool forward) {
@@ -179,19 +201,19 @@ static double scale_of(double n, ag_fft_norm norm, bool forward) {
     return (norm == AG_FFT_FORWARD) == forward ? 1 / n : 1;
 }
 
-static bool norm_fits(const char *name, ag_tensor *x, ag_fft_norm norm, ag_tensor **nil) {
-    if ((unsigned)norm <= AG_FFT_FORWARD) return true;
-    *nil = ag__fail(name, 1, &x, AG_ERR_RANGE, "there is no norm %d", (int)norm);
-    return false;
+/* Elements along the first `count` of these axes. */
+static double elements(ag_tensor *x, const ag_axes *axes, int count) {
+    double n = 1;
+    for (int i = 0; i < count; i++) n *= (double)ag_extent(x, axes->axis[i]);
+    return n;
 }
 
 static ag_tensor *complex_transform(const char *name, ag_tensor *x, ag_axes *axes, ag_fft_norm norm, bool forward) {
     ag_tensor *nil;
     int64_t mask;
-    double n = 1;
-    if (!usable(name, x, true, axes, &mask, &nil) || !norm_fits(name, x, norm, &nil)) return nil;
-    for (int i = 0; i < axes->count; i++) n *= (double)ag_extent(x, axes->axis[i]);
-    return record(x, &(ag__transform){scale_of(n, norm, forward), AG__COMPLEX, mask, forward, 0});
+    if (!usable(name, x, true, axes, norm, &mask, &nil)) return nil;
+    const double scale = scale_of(elements(x, axes, axes->count), norm, forward);
+    return record(x, &(ag__transform){scale, AG__COMPLEX, mask, forward, 0});
 }
 
 ag_tensor *ag_fft(ag_tensor *x, int axis) { return complex_transform("fft", x, &AG_AXES(axis), AG_FFT_BACKWARD, true); }
@@ -205,8 +227,10 @@ ag_tensor *ag_ifft_over(ag_tensor *x, ag_axes axes, ag_fft_norm norm) {
     return complex_transform("ifft", x, &axes, norm, false);
 }
 
-/* The last of the axes is not in the set. */
-static bool last_axis(const char *name, ag_tensor *x, const ag_axes *axes, int64_t *mask, int *last, ag_tensor **nil) {
+/* The same; the last of the axes, between real numbers and half a spectrum, is not in the set. */
+static bool half_usable(const char *name, ag_tensor *x, bool pairs, ag_axes *axes, ag_fft_norm norm, int64_t *mask,
+                        int *last, ag_tensor **nil) {
+    if (!usable(name, x, pairs, axes, norm, mask, nil)) return false;
     if (axes->count == 0) {
         *nil = ag__fail(name, 1, &x, AG_ERR_AXIS, "an axis is wanted");
         return false;
@@ -220,11 +244,8 @@ ag_tensor *ag_rfft_over(ag_tensor *x, ag_axes axes, ag_fft_norm norm) {
     ag_tensor *nil;
     int64_t mask;
     int last = 0;
-    double n = 1;
-    if (!usable("rfft", x, false, &axes, &mask, &nil) || !norm_fits("rfft", x, norm, &nil) ||
-        !last_axis("rfft", x, &axes, &mask, &last, &nil))
-        return nil;
-    for (int i = 0; i < axes.count; i++) n *= (double)ag_extent(x, axes.axis[i]);
+    if (!half_usable("rfft", x, false, &axes, norm, &mask, &last, &nil)) return nil;
+    const double n = elements(x, &axes, axes.count);
     if (n == 0) return ag__fail("rfft", 1, &x, AG_ERR_SHAPE, "an axis has no elements");
     ag_tensor *y =
         record(x, &(ag__transform){scale_of(n, norm, true), AG__TO_HALF, INT64_C(1) << last, 1, ag_extent(x, last)});
@@ -244,14 +265,11 @@ ag_tensor *ag_irfft_over(ag_tensor *x, int64_t n, ag_axes axes, ag_fft_norm norm
     ag_tensor *nil;
     int64_t mask;
     int last = 0;
-    if (!usable("irfft", x, true, &axes, &mask, &nil) || !norm_fits("irfft", x, norm, &nil) ||
-        !last_axis("irfft", x, &axes, &mask, &last, &nil))
-        return nil;
+    if (!half_usable("irfft", x, true, &axes, norm, &mask, &last, &nil)) return nil;
     if (n == 0) n = 2 * (ag_extent(x, last) - 1);
     if (n < 1 || (double)n * (double)ag_size(x) >= 0x1p60)
         return ag__fail("irfft", 1, &x, AG_ERR_RANGE, "%lld real numbers cannot be made", (long long)n);
-    double all = (double)n;
-    for (int i = 0; i < axes.count - 1; i++) all *= (double)ag_extent(x, axes.axis[i]);
+    const double all = (double)n * elements(x, &axes, axes.count - 1);
     if (all == 0 || ag_extent(x, last) == 0) return ag__fail("irfft", 1, &x, AG_ERR_SHAPE, "an axis has no elements");
     if (!ag__has_fftw()) return ag__fail("irfft", 1, &x, AG_ERR_LIBRARY, "there is no FFTW, which computes it");
     x = resized(x, last, n / 2 + 1);
@@ -285,6 +303,10 @@ static ag_tensor *pair(ag_tensor *real, ag_tensor *imaginary) {
     return ag_concat(2, (ag_tensor *[]){real, imaginary}, -1);
 }
 
+static ag_tensor *axes_differ(const char *name, ag_tensor *const x[], int i, int64_t a, int64_t b) {
+    return ag__fail(name, 2, x, AG_ERR_SHAPE, "axis -%d has %lld and %lld elements", i, (long long)a, (long long)b);
+}
+
 /* Broadcast to the other's shape by a view; the sum's shape is known, and its elements are not computed. */
 ag_tensor *ag_complex(ag_tensor *real, ag_tensor *imaginary) {
     ag_tensor *nil, *const x[] = {real, imaginary};
@@ -298,9 +320,7 @@ ag_tensor *ag_complex(ag_tensor *real, ag_tensor *imaginary) {
                         AG_MAX_RANK);
     for (int i = 1; i <= shape.rank; i++) {
         const int64_t a = i > p ? 1 : ag_extent(real, -i), b = i > q ? 1 : ag_extent(imaginary, -i);
-        if (a != b && a != 1 && b != 1)
-            return ag__fail("complex", 2, x, AG_ERR_SHAPE, "axis -%d has %lld and %lld elements", i, (long long)a,
-                            (long long)b);
+        if (a != b && a != 1 && b != 1) return axes_differ("complex", x, i, a, b);
         shape.extent[shape.rank - i] = a == 1 ? b : a;
     }
     return pair(ag_unsqueeze(ag__broadcast(real, &shape), -1), ag_unsqueeze(ag__broadcast(imaginary, &shape), -1));
@@ -311,9 +331,7 @@ ag_tensor *ag_complex_mul(ag_tensor *a, ag_tensor *b) {
     if (!are_complex("complex_mul", 2, x, false, &nil)) return nil;
     for (int i = 2; i <= ag_rank(a) && i <= ag_rank(b); i++) {
         const int64_t e = ag_extent(a, -i), f = ag_extent(b, -i);
-        if (e != f && e != 1 && f != 1)
-            return ag__fail("complex_mul", 2, x, AG_ERR_SHAPE, "axis -%d has %lld and %lld elements", i, (long long)e,
-                            (long long)f);
+        if (e != f && e != 1 && f != 1) return axes_differ("complex_mul", x, i, e, f);
     }
     return pair(ag_sub(ag_mul(re(a), re(b)), ag_mul(im(a), im(b))), ag_add(ag_mul(re(a), im(b)), ag_mul(im(a), re(b))));
 }
@@ -327,9 +345,7 @@ ag_tensor *ag_complex_conj(ag_tensor *x) {
 ag_tensor *ag_complex_abs(ag_tensor *x) {
     ag_tensor *nil;
     if (!are_complex("complex_abs", 1, &x, true, &nil)) return nil;
-    ag_tape *t = ag_tape_of(x);
-    ag_tensor *zero = ag_scalar(t, ag_dtype_of(x), 0), *one = ag_scalar(t, ag_dtype_of(x), 1);
-    ag_tensor *infinite = ag_scalar(t, ag_dtype_of(x), (double)INFINITY);
+    ag_tensor *zero = ag__number_as(x, 0), *one = ag__number_as(x, 1), *infinite = ag__number_as(x, (double)INFINITY);
     ag_tensor *most = ag_stop_gradient(ag_maximum(ag_abs(re(x)), ag_abs(im(x)))), *is_zero = ag_equal(most, zero);
     ag_tensor *unit = ag_where(ag_less(most, infinite), ag_where(is_zero, one, most), one);
     ag_tensor *sum = ag_add(ag_square(ag_div(re(x), unit)), ag_square(ag_div(im(x), unit)));

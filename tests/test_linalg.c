@@ -893,6 +893,43 @@ END_TEST
 
 /* ---- Fourier transforms ---- */
 
+/* Axes 0 and 1, whose elements are far apart. */
+static ag_tensor *by_far_fft(ag_tensor *x) { return ag_fft(x, 0); }
+static ag_tensor *by_far_ifft(ag_tensor *x) { return ag_ifft_over(x, AG_AXES(0), AG_FFT_BACKWARD); }
+static ag_tensor *by_far_ffts(ag_tensor *x) { return ag_fft_over(x, AG_AXES(1, 0), AG_FFT_ORTHO); }
+static ag_tensor *by_far_rfft(ag_tensor *x) { return ag_rfft_over(x, AG_AXES(0), AG_FFT_FORWARD); }
+static ag_tensor *by_far_rffts(ag_tensor *x) { return ag_rfft_over(x, AG_AXES(0, 1), AG_FFT_ORTHO); }
+static ag_tensor *by_far_irfft(ag_tensor *x) { return ag_irfft(x, 254, 0); }
+static ag_tensor *by_far_irffts(ag_tensor *x) { return ag_irfft_over(x, 255, AG_AXES(1, 0), AG_FFT_FORWARD); }
+
+/* y's first columns along axis 2 are the transform of x's, which are near each other; and so are gradients. */
+static void check_far_axes(ag_dtype dtype, bool pairs, linear *call) {
+    const int64_t few = 3;
+    ag_tensor *x = scattered(tape, dtype, pairs ? AG_SHAPE(128, 160, 64, 2) : AG_SHAPE(128, 160, 64), 1), *dx, *dz;
+    ag_tensor *y = call(x), *first = ag_contiguous(ag_slice(x, 2, 0, few, 1)), *z = call(first);
+    expect_close(ag_slice(y, 2, 0, few, 1), z, 16);
+    ag_tensor *g = scattered(tape, dtype, ag_shape_of(y), 5), *h = ag_contiguous(ag_slice(g, 2, 0, few, 1));
+    ag_vjp(1, &y, &g, 1, &x, &dx, 0);
+    ag_vjp(1, &z, &h, 1, &first, &dz, 0);
+    expect_close(ag_slice(dx, 2, 0, few, 1), dz, 16);
+}
+
+START_TEST(axes_whose_elements_are_far_apart) {
+    static const struct {
+        linear *call;
+        bool pairs;
+    } calls[] = {{by_far_fft, true},    {by_far_ifft, true},  {by_far_ffts, true},  {by_far_rfft, false},
+                 {by_far_rffts, false}, {by_far_irfft, true}, {by_far_irffts, true}};
+    if (!ag__has_fftw()) return;
+    const ag_mark mark = ag_tape_mark(tape);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        for (int d = AG_F32; d <= AG_F64; d++) {
+            check_far_axes((ag_dtype)d, calls[i].pairs, calls[i].call);
+            ag_tape_rewind(tape, mark);
+        }
+}
+END_TEST
+
 START_TEST(transforms_and_their_inverses) {
     if (!ag__has_fftw()) return;
     static const int64_t lengths[] = {1, 2, 3, 4, 5, 8, 12, 97, 128, 1000};
@@ -1016,6 +1053,7 @@ int main(void) {
     tcase_add_test(group, gradients_are_adjoints);
     group = tape_group(suite, "transforms");
     tcase_add_test(group, transforms_and_their_inverses);
+    tcase_add_test(group, axes_whose_elements_are_far_apart);
     tcase_add_test(group, complex_magnitudes);
     group = plain_group(suite, "memory and threads");
     tcase_add_test(group, threads_do_not_change_bits);
