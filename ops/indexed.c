@@ -162,8 +162,8 @@ static stretch stretch_of(const ag__places *p, const walk *w, const int64_t *num
 }
 
 /* The same is done to each element of lines: often a line is along the indexed axis, which is contiguous. What is
- * fetched at once is there sooner than what is asked for in the order of an index. The table's elements are `of`, the
- * other array's `type`. */
+ * fetched at once is there sooner than what is asked for in the order of an index; but bools have one loop. The
+ * table's elements are `of`, the other array's `type`. */
 #define EACH_OF_LINES(name, of, type, does)                                                                            \
     static void name(const stretch *t) {                                                                               \
         const int64_t length = t->length, step = t->step, ahead = t->ahead, next = t->next, beside = t->beside;        \
@@ -171,9 +171,9 @@ static stretch stretch_of(const ag__places *p, const walk *w, const int64_t *num
         of *table = (of *)(void *)t->table;                                                                            \
         type *other = (type *)(void *)t->other;                                                                        \
         for (int64_t n = t->n; n > 0; n--, table += t->under, other += t->below, index += t->down)                     \
-            if (ahead == 0 && next == 1 && step == 1 && beside == 1) {                                                 \
+            if (sizeof(of) > 1 && ahead == 0 && next == 1 && step == 1) {                                              \
                 for (size_t k = 0; k < t->near; k += AG__LINE) ag__fetch((char *)table + k);                           \
-                for (int64_t j = 0; j < length; j++) does(table[index[j]], other[j]);                                  \
+                for (int64_t j = 0; j < length; j++) does(table[index[j]], other[j * beside]);                         \
             } else                                                                                                     \
                 for (int64_t j = 0; j < length; j++)                                                                   \
                     does(table[index[j * next] * step + j * ahead], other[j * beside]);                                \
