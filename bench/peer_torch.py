@@ -136,6 +136,18 @@ def softmax(n, c):
     return work
 
 
+def gates(n, c):
+    x, g, state = noise((n, 4 * c), 1, 2.0).requires_grad_(), noise((n, c), 2), noise((n, c), 3)
+
+    def work():
+        keep, add, change, out = x.chunk(4, 1)
+        new = torch.sigmoid(keep) * state + torch.sigmoid(add) * torch.tanh(change)
+        y = torch.sigmoid(out) * torch.tanh(new)
+        return y, *torch.autograd.grad(y, x, g)
+
+    return work
+
+
 def cross_entropy(n, c):
     s, t = noise((n, c), 1, 4.0).requires_grad_(), labels(n, 2, c)
 
@@ -620,7 +632,7 @@ def make(name):
     if m := re.fullmatch(r"mlp(\d+)(bn)?", name):
         wide = m[1] == "784"
         return mlp((784, 256, 256, 10) if wide else (64, 64, 64, 10), 128 if wide else 32, m[2] is not None)
-    if m := re.fullmatch(r"(batchnorm|cross_entropy|layer_norm|softmax)_(\d+)x(\d+)", name):
+    if m := re.fullmatch(r"(batchnorm|cross_entropy|gates|layer_norm|softmax)_(\d+)x(\d+)", name):
         return globals()[m[1]](int(m[2]), int(m[3]))
     if m := re.fullmatch(r"(gelu|chain)_(\d+)M", name):
         return globals()[m[1]](int(m[2]) << 20)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { MOST = 4 };
-enum function { BATCHNORM, LAYER_NORM, SOFTMAX, CROSS_ENTROPY, GELU, CHAIN };
+enum function { BATCHNORM, LAYER_NORM, SOFTMAX, CROSS_ENTROPY, GELU, GATES, CHAIN };
 
 static struct {
     ag_tape *tape;
@@ -18,7 +18,7 @@ static struct {
     ag_dtype dtype;
     void *memory[MOST];
     int64_t *labels;
-    ag_tensor *x, *g;
+    ag_tensor *x, *g, *state;
     ag_batchnorm norm;
     ag_layernorm row_norm;
     void *y, *dx;        /* results fused by hand */
@@ -157,6 +157,25 @@ static bool set_up_cross_entropy(const row *r, int threads) {
     return opened(n * c);
 }
 
+/* The gates of an LSTM's cell are the quarters of each row of x. */
+static bool set_up_gates(const row *r, int threads) {
+    int64_t n = r->size[0], c = r->size[1];
+    open(r, threads);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(n, 4 * c), input(0, 4 * n * c, 2));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(n, c), input(1, n * c, 1));
+    s.state = ag_wrap(s.tape, s.dtype, AG_SHAPE(n, c), input(2, n * c, 1));
+    return opened(n * c);
+}
+
+static double gates(bool weighed) {
+    ag_tensor *part[4], *all[2], *y;
+    ag_chunk(s.x, 1, 4, part);
+    y = ag_add(ag_mul(ag_sigmoid(part[0]), s.state), ag_mul(ag_sigmoid(part[1]), ag_tanh(part[2])));
+    all[1] = y = ag_mul(ag_sigmoid(part[3]), ag_tanh(y));
+    ag_vjp(1, &y, &s.g, 1, &s.x, all, 0);
+    return finish(2, all, weighed);
+}
+
 static double cross_entropy(bool weighed) {
     ag_tensor *all[2], *y;
     all[1] = y = ag_cross_entropy(s.x, s.g);
@@ -228,6 +247,7 @@ static double one(const row *r, bool weighed) {
     case SOFTMAX: return softmax(weighed);
     case CROSS_ENTROPY: return cross_entropy(weighed);
     case GELU: return gelu(weighed);
+    case GATES: return gates(weighed);
     default: return chain(weighed);
     }
 }
@@ -276,6 +296,12 @@ int composed_rows(row *to) {
          .setup = set_up_softmax,
          .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.5},
                    {.name = "copy", .where = COPY, .limit = 1.6}}},
+        {.name = "gates_512x1000",
+         .what = "the gates and states of an LSTM's cell, from slices of what they come from, forward and backward",
+         .size = {512, C, AG_F32, GATES},
+         .moved = 11 * 512 * C * FLOAT, /* gates, state and g read, y and the gates' gradients written */
+         .setup = set_up_gates,
+         .peers = {{.name = "torch", .where = TORCH, .limit = 0.4}, copy}},
         {.name = "cross_entropy_4096x1000",
          .what = "cross-entropy of 4096 scores of 1000 classes, composed, forward and backward",
          .size = {N, C, AG_F32, CROSS_ENTROPY},
