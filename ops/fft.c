@@ -80,12 +80,11 @@ static ag_tensor *record(ag_tensor *x, const ag__transform *t) {
     enum { FEW = 64, CACHE = 64 * 1024 }; /* elements that FFTW takes at once; bytes */
     const ag_op *op = t->kind == AG__COMPLEX ? &ag__op_fft : t->kind == AG__TO_HALF ? &ag__op_rfft : &ag__op_irfft;
     const int last = ag_rank(x) - 1 - (t->kind != AG__TO_HALF);
-    const int64_t *extent = x->layout->extent;
     ag__transform part = *t;
     int64_t rest = t->mask;
     uint64_t apart = 2 * sizeof(float);
     for (int axis = last; axis >= 0; axis--) {
-        const uint64_t n = (uint64_t)extent[axis], lines = apart & (0 - apart);
+        const uint64_t n = (uint64_t)ag_extent(x, axis), lines = apart & (0 - apart); /* x may be nil by now */
         apart *= n;
         if (axis == last || !(rest >> axis & 1) || n <= FEW || n * lines <= CACHE) continue;
         part.mask = INT64_C(1) << last;
