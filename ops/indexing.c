@@ -158,16 +158,15 @@ static ag_tensor *index_add_vjp(ag_tensor *y, ag_tensor *g, int i) {
 }
 
 /* Whether each value is the one that was put last: it finds its own number in its place. Values that differ along an
- * axis of the table's own never meet, so they have the same number; a float can count to 2²⁴. */
+ * axis of the table's own never meet, so they have the same number. */
 static ag_tensor *winners(ag_tensor *y, ag_tensor *source) {
     const ag__indexing *f = ag_attributes(y);
     const ag_shape all = ag_shape_of(source);
     ag_shape shape = all;
     int64_t n = 1;
     for (int r = 0; r < shape.rank; r++) n *= shape.extent[r] = f->own[r] ? 1 : shape.extent[r];
-    const ag_dtype dtype = n <= 1 << 24 ? AG_F32 : AG_I64;
-    ag_tensor *numbers = ag__broadcast(ag__reshape(ag_arange(ag_tape_of(y), dtype, n), &shape), &all);
-    ag_tensor *nothing = ag_zeros(ag_tape_of(y), dtype, ag_shape_of(y));
+    ag_tensor *numbers = ag__broadcast(ag__reshape(ag_arange(ag_tape_of(y), AG_I64, n), &shape), &all);
+    ag_tensor *nothing = ag_zeros(ag_tape_of(y), AG_I64, ag_shape_of(y));
     return ag_equal(at_places(y, again(&ag__op_index_put, y, 2, nothing, numbers)), numbers);
 }
 
