@@ -67,6 +67,7 @@ NOT_COMPARED = {
     "AG__RECENT_REGIONS": "the places of a table: which sizes share one depends on their hashes, and `./dev test --collide` has all share one",
     "AG__SEEN": "the places of a table: which structures share one depends on their hashes, and `./dev test --collide` has all share one",
     "AG__DOWN_LESS": "a weight: what it divides is compared with AG__STEPS_A_THREAD",
+    "AG__ROW_STEP": "a part of a row has a multiple of it, and the last one the rest: where there are parts is AG__ROW_PART",
 }
 
 BOUNDARIES = {"&&", "||", "?", ":", "=", ";", "{", "}", ",", "return", "<", ">", "<=", ">=", "==", "!=", "+=", "-=", "|=", "&=",
@@ -260,8 +261,10 @@ CHOSEN = [
       ("AG__LEAST_PRODUCT", "worth == AG__LEAST_PRODUCT", "work * (double)b->count / 2")]),
     ("autograd/eval/strips.c", "    c.piece = AG__ROWS_COPIED * (c.walk.rank > 0 ? c.walk.extent[c.walk.rank - 1] : 1);",
      [("AG__ROWS_COPIED", "c.piece >= AG__LEAST_COPIED", "(double)c.size / (double)(c.piece / AG__ROWS_COPIED)")]),
-    ("autograd/eval/lower.c", "static AG__RARE void choose_tile(ag__region *r) {",
-     [("AG__SLAB", "true", "r->inner * r->columns")]),
+    ("autograd/eval/lower.c", "static AG__RARE void choose_tile(const ag__lowering *l, ag__region *r) {",
+     [("AG__SLAB", "true", "r->inner * r->columns * element_of(l)")]),
+    ("autograd/eval/lower.c", "    r->tile = r->inner;",
+     [("AG__LONG_ROW", "code && r->form == AG__ROWS && r->inner == 1", "r->columns * element_of(l)")]),
     ("autograd/eval/region.c", "    const int64_t each = ag__unit_elements(g), some = units_at_once(g);",
      [("AG__ROWS_STRIPS", "g->products > 0 && g->ahead == AG__ROWS_STRIPS * AG__STRIP", "(double)g->size / AG__STRIP")]),
     ("autograd/eval/runs.c", "    uint32_t end = k;\n    l->steps.count = 0;",

@@ -332,10 +332,10 @@ static int64_t bytes_of_column(const ag__lowering *l) {
 
 /* The first cache has room for all that is read and written of so many columns; or for a little more, all of them. */
 static int64_t block_of(const ag__lowering *l) {
-    enum { MOST = AG__ROW_PART * 5 / 4 };
+    enum { PART = AG__ROW_PART / 5 * 4 }; /* bytes, about */
     const int64_t columns = l->r->columns, bytes = bytes_of_column(l);
     if (l->r->form == AG__WIDE) return AG__STRIP;
-    return bytes * columns <= MOST ? columns : (AG__ROW_PART / AG__ROW_STEP / bytes + 1) * AG__ROW_STEP;
+    return bytes * columns <= AG__ROW_PART ? columns : (PART / AG__ROW_STEP / bytes + 1) * AG__ROW_STEP;
 }
 
 static void end(ag__lowering *l) {
