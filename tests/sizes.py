@@ -250,7 +250,7 @@ CHOSEN = [
       ("AG__STRIP", "way == AG__BY_LINES", "p->k"), ("AG__LONG_SUM", "way == AG__BY_TILES || way == AG__BY_PACKING", "p->k")]),
     ("ops/product.c", "static void start(running *r, const unit *u, const ag__product *p) {",
      [("AG__CHAIN_F32", "p->dtype == AG_F32", "p->k"), ("AG__CHAIN_F64", "p->dtype == AG_F64", "p->k"), ("AG__BLOCK", "true", "p->k")]),
-    ("ops/shape.c", "    j.past = ag__goes_past(2 * y->size * (int64_t)ag_dtype_size(y->dtype));",
+    ("ops/shape.c", "    j.past = ag__goes_past(2 * y->size * bytes);",
      [("AG__JOINED", "true", "y->size / y->shape[0]"), ("AG__JOINED", "j.axis != 0", "y->size")]),
     ("ops/multiply.c", "static int64_t part_rows(const ag__product *p, int way) {", [("AG__PART_ROWS", "p->k > summed_at_a_time(p, way)", "p->m")]),
     ("ops/multiply.c", "static int64_t part_columns(const ag__product *p, int way) {",
