@@ -53,6 +53,7 @@ KNOWN = {
     ("AG__COUNTED", "more"): "2^24 elements folded into one; in a build with --tiny test_limits has 65",
     ("AG__MOST_IN_RUN", "equal"): "a region has about AG__MOST_MEMBERS nodes, which are fewer; with --tiny they are more",
     ("AG__MOST_IN_RUN", "more"): "a region has about AG__MOST_MEMBERS nodes, which are fewer; with --tiny they are more",
+    ("AG__ROW_STEP", ""): "it divides a constant: a part of a row has a multiple of it",
     ("AG__ROWS_STRIPS", "less"): "a product of AG__WORTH_ROWS bytes has as many elements",
     ("AG__PLAN_BYTES", "equal"): "a sum of the bytes of dozens of plans, which follow from their structures: each test would search for it",
     ("ops/blis.c: LARGE", ""): "this build is without BLIS",
@@ -67,7 +68,6 @@ NOT_COMPARED = {
     "AG__RECENT_REGIONS": "the places of a table: which sizes share one depends on their hashes, and `./dev test --collide` has all share one",
     "AG__SEEN": "the places of a table: which structures share one depends on their hashes, and `./dev test --collide` has all share one",
     "AG__DOWN_LESS": "a weight: what it divides is compared with AG__STEPS_A_THREAD",
-    "AG__ROW_STEP": "a part of a row has a multiple of it, and the last one the rest: where there are parts is AG__ROW_PART",
 }
 
 BOUNDARIES = {"&&", "||", "?", ":", "=", ";", "{", "}", ",", "return", "<", ">", "<=", ">=", "==", "!=", "+=", "-=", "|=", "&=",

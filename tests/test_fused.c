@@ -253,7 +253,8 @@ END_TEST
 /* Rows that are wider than the first cache, with what goes down the columns, are computed part by part: the same bits,
  * with any number of rows and of threads. */
 START_TEST(parts_of_wide_rows_are_as_whole_rows) {
-    static const int64_t rows[] = {1, 15, 16, 17, 40}, columns[] = {1000, 1030, 2049, 4096, 4100, 9000};
+    static const int64_t rows[] = {1, 15, 16, 17, 80};
+    static const int64_t columns[] = {AG__LONG_ROW / 4, 1000, 1024, 1030, 2048, 2049, 4096, 4100, 9000};
     enum { COLUMNS = sizeof columns / sizeof *columns, WAYS = 3 };
     const ag_dtype dtype = _i % 2 ? AG_F64 : AG_F32;
     const int64_t n = rows[_i / 2 / COLUMNS], m = columns[_i / 2 % COLUMNS];
@@ -1154,7 +1155,7 @@ int main(void) {
     if (usual_pieces(1)) tcase_add_test(regions, softmax_is_one_sweep_with_its_gradient);
     if (usual_pieces(1)) tcase_add_test(regions, so_is_softmax_over_a_middle_axis);
     tcase_add_loop_test(regions, interleaved_rows_read_what_is_broadcast_over_some_axes, 0, 8);
-    tcase_add_loop_test(regions, parts_of_wide_rows_are_as_whole_rows, 0, 60);
+    tcase_add_loop_test(regions, parts_of_wide_rows_are_as_whole_rows, 0, 90);
     tcase_add_loop_test(regions, slices_are_read_where_they_are, 0, 36);
     tcase_add_test(regions, a_fold_over_a_middle_axis_is_computed_alone);
     tcase_add_test(regions, batchnorm_takes_five_sweeps);

@@ -149,7 +149,7 @@ END_TEST
 /* An index for each element, along lines and across them: few additions to an element or many, and of those that are put
  * the last one stays. Sums of whole numbers are exact. */
 START_TEST(an_index_for_each_element) {
-    enum { ROWS = 200, COLUMNS = 530, MOST = COLUMNS };
+    enum { ROWS = 200, COLUMNS = 512, MOST = COLUMNS }; /* twice as many as are gathered at once across lines */
     static float source[ROWS * COLUMNS], added[ROWS * MOST], put[ROWS * MOST];
     static int64_t at[ROWS * COLUMNS];
     static const int64_t spans[] = {2, 7, 190};
