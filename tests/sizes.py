@@ -369,6 +369,8 @@ def copy_sources(folder):
             text = text.replace("ag_tape *ag_tape_new_with(const ag_allocator *allocator) {",
                                 "ag_tape *ag_tape_new_with(const ag_allocator *allocator) {\n    ag__met_next(-1);")
             text = text.replace("    ag_evaluator former = tape->evaluator;", "    ag_evaluator former = tape->evaluator;\n    ag__met_next((int)evaluator);", 1)
+        if path == "autograd/tape/threads.c": # what is met does not depend on the machine's load
+            text = text.replace("    if (until == 0) return true;", "    if (until >= 0) return true;", 1)
         put(to, text.encode())
     names = sorted({name for name, _ in sites})
     numbers = ", ".join(str(names.index(name)) for name, _ in sites)
