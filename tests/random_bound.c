@@ -166,12 +166,14 @@ static ag_tensor *computed(const shadow *s, ag_tensor *t) {
     return y;
 }
 
-/* Node t, of at most three inputs, computed from the magnitudes of its real inputs. */
+static ag_tensor *magnitude(ag_tensor *x) { return ag_where(ag_isfinite(x), ag_abs(x), ag_zeros_like(x)); }
+
+/* Node t, of at most three inputs, computed from the magnitudes of its real inputs, those that are finite. */
 static ag_tensor *like(const shadow *s, const ag_tensor *t) {
     ag_tensor *x[3];
     for (int i = 0; i < t->arity; i++) {
         x[i] = s->of[t->input[i]->id];
-        if (ag__is_real(t->input[i]->dtype)) x[i] = ag_abs(x[i]);
+        if (ag__is_real(t->input[i]->dtype)) x[i] = magnitude(x[i]);
     }
     return ag_apply(t->op, t->arity, x, t->attribute_bytes ? ag__attributes(t) : NULL, t->attribute_bytes);
 }
@@ -202,8 +204,11 @@ static ag_tensor *disturbed(shadow *s, const ag_tensor *t, ag_tensor *y) {
     void *data = claim((size_t)ag_size(y) * ag_dtype_size(ag_dtype_of(y)));
     for (int64_t i = 0; i < ag_size(y); i++) {
         double v = element_at(ag_dtype_of(y), from, i), r = scatter(s->random++);
-        double moved = v + (r < 0 ? -1 : 1) * (0.5 + fabs(r) / 2) * element_at(ag_dtype_of(size), by, i);
-        element_put(ag_dtype_of(y), data, i, isfinite(moved) ? moved : v);
+        const double most = element_at(ag_dtype_of(size), by, i);
+        double moved = v + (r < 0 ? -1 : 1) * (0.5 + fabs(r) / 2) * most;
+        if (isinf(most)) moved = isnan(v) ? 0 : NAN; /* finite terms overflow: which order does is not known */
+        else if (!isfinite(moved)) moved = v;
+        element_put(ag_dtype_of(y), data, i, moved);
     }
     y = ag_from(s->tape, ag_dtype_of(y), ag_shape_of(y), data);
     free(data);
