@@ -237,21 +237,35 @@ static int first_of(const cpu_set_t *set) {
     return i;
 }
 
+/* As a program that may use all processors, of which there is but one. */
+static void use_one(void) {
+    cpu_set_t all, one;
+    require(sched_getaffinity(0, sizeof all, &all) == 0);
+    ag__count_processors();
+    CPU_ZERO(&one);
+    CPU_SET((size_t)first_of(&all), &one);
+    use(&one);
+}
+
 /* Loops are shared seldom if the pool's threads can only run on the caller's processor. */
 static void call_on_one_processor(void) {
     enum { CALLS = 1000 };
     load l = {.caller = pthread_self()};
-    cpu_set_t all, one;
-    require(sched_getaffinity(0, sizeof all, &all) == 0);
-    ag__count_processors(); /* as for a program that may use them all */
-    CPU_ZERO(&one);
-    CPU_SET((size_t)first_of(&all), &one);
-    use(&one);
+    use_one();
     for (int i = 0; i < CALLS; i++) ag__parallel(2, be_late, &l);
     require(l.others < CALLS / 10);
 }
 
+/* The wait for a late one there counts as anywhere else. */
+static void call_on_one_loaded_processor(void) {
+    use_one();
+    call_on_a_loaded_machine();
+}
+
 START_TEST(threads_on_the_callers_processor_are_not_waited_for_again_and_again) { in_child(call_on_one_processor); }
+END_TEST
+
+START_TEST(nor_are_late_ones_there) { in_child(call_on_one_loaded_processor); }
 END_TEST
 
 static void move_away(void) {
@@ -807,6 +821,7 @@ int main(void) {
     tcase_add_test(shared, late_threads_are_not_waited_for_again_and_again);
 #ifdef __linux__
     tcase_add_test(shared, threads_on_the_callers_processor_are_not_waited_for_again_and_again);
+    tcase_add_test(shared, nor_are_late_ones_there);
     tcase_add_test(shared, a_thread_moves_to_another_processor);
 #endif
     tcase_add_test(shared, a_call_from_within_a_share_runs_in_place);

@@ -351,9 +351,9 @@ static void run_together(int n, void (*run)(void *argument, int i, int n), void 
     const int64_t done = ag__now();
     inside = false;
     for (int i = 0; i < p.count; i++) part_with(&pool.worker[p.worker[i]], &j);
-    note_saving(atomic_load_explicit(&j.crowded, memory_order_relaxed) ? start - begun - CROWDED
-                : own > 0 ? (done - begun) * j.units / own - (ag__now() - start)
-                          : 0);
+    const int64_t saving = own > 0 ? (done - begun) * j.units / own - (ag__now() - start) : 0;
+    const bool crowded = atomic_load_explicit(&j.crowded, memory_order_relaxed);
+    note_saving(crowded ? ag__lesser(saving, start - begun - CROWDED) : saving);
 }
 
 static void run_alone(int n, void (*run)(void *argument, int i, int n), void *argument) {
