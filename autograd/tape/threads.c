@@ -118,7 +118,7 @@ static void wake(worker *w) {
  * number of small savings does not make up for a long wait, and one long wait is forgotten soon. */
 
 enum { MOST_SAVED = 50000, TOLERATED = -50000, MOST_OWED = -5000000, PAID_OFF = 8, CROWDED = 20000 };
-enum { LONGEST_PAUSE = 4000000 };
+enum { LONGEST_PAUSE = 100000000 };
 
 static _Atomic int saved;           /* nanoseconds */
 static _Atomic int64_t paused_till; /* 0: no pause */
