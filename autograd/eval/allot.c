@@ -7,13 +7,15 @@
 
 #include <string.h>
 
-/* ---- Unread values ---- */
+/* ---- Cells ---- */
 
 uint32_t ag__cell_of(const ag__lowering *l, uint32_t i) {
     const uint32_t cell = l->p->value[i].cell;
     const bool made = cell >= l->r->cell && cell < l->plan->cells.count && ag__cell_at(l, cell)->index == i;
     return made ? cell : AG__NONE;
 }
+
+/* ---- Unread values ---- */
 
 static bool only_fetches(const ag__instruction *q) {
     return q->does == AG__FILL || q->does == AG__FILL_ROWS || q->does == AG__SPREAD;
