@@ -52,6 +52,7 @@ void ag__modrm(ag__writer *w, int reg, ag__operand o, int trailing, int unit) {
 static unsigned high(int reg) { return reg >= 8; }
 
 void ag__general(ag__writer *w, unsigned opcode, int reg, ag__operand o) {
+    if (reg == AG__RAX) w->known = -1;
     ag__put_byte(w, 0x48 | high(reg) << 2 | high(o.index) << 1 | high(o.reg >= 0 ? o.reg : o.base));
     ag__put_byte(w, opcode);
     ag__modrm(w, reg, o, 0, 1);
@@ -73,7 +74,8 @@ static int log_bytes(const ag__writer *w, int slot) {
 /* The register with a slot's address; rax if it has none of its own. */
 static int address_of(ag__writer *w, int slot) {
     if (w->m->base[slot] >= 0) return w->m->base[slot];
-    ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RSI, 8 * slot));
+    if (w->known != slot) ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RSI, 8 * slot));
+    w->known = slot;
     return AG__RAX;
 }
 
@@ -161,6 +163,7 @@ static int8_t actual(const ag__writer *w, int8_t reg) {
 
 static void run(ag__writer *w, int first, int count) {
     w->vectors->begin(w);
+    w->known = -1;
     for (int k = 0; k < count; k++) {
         ag__asm i = w->m->instruction[first + k];
         i.y = actual(w, i.y), i.a = actual(w, i.a), i.b = actual(w, i.b);
@@ -211,6 +214,7 @@ void ag__put_rarely(ag__writer *w, const ag__asm *i) {
     uint64_t address = 0;
     const uint32_t what = (uint32_t)i->y << 16 | (uint32_t)i->a << 21 | (uint32_t)i->wide << 26 | (uint32_t)i->k << 27;
     memcpy(&address, &i->call, sizeof i->call);
+    w->known = -1;
     ag__put_bytes(w, 3, "\x85\xc0\x74"); /* test eax, eax; jz … */
     ag__put_byte(w, LENGTH);
     ag__put_byte(w, 0x0d); /* or eax, … */
@@ -302,6 +306,7 @@ enum { JLE = 0x8e, JG = 0x8f };
 /* Load the folds' lanes into their registers, or store them. */
 static void move_lanes(ag__writer *w, bool in) {
     int vectors = AG__LANES / w->m->lanes;
+    w->known = -1;
     for (int f = 0; f < w->m->folds; f++)
         for (int v = 0; v < vectors; v++) {
             int slot = w->m->fold_slot[f], base = address_of(w, slot);

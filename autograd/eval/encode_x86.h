@@ -18,6 +18,7 @@ typedef struct ag__writer {
     size_t at, room;
     size_t stub; /* the subroutine of ag__put_rarely */
     int vector;  /* its number in a round */
+    int known;   /* the slot whose address is in rax; −1: none's */
     bool tail;   /* less than a vector */
 
     /* A mask register holds the lanes of a vector register that are not 0. */

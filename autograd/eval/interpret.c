@@ -224,8 +224,12 @@ static void run_map(const ag__running *r, const ag__instruction *q, int64_t n, c
     ag__map(t, n, y, x);
 }
 
+static void run_code_of(const ag__running *r, uint32_t code, uint32_t attribute, int64_t n, char *const *address) {
+    r->plan->codes.at[code](n, (void *const *)address, r->attributes + attribute);
+}
+
 static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, char *const *address) {
-    r->plan->codes.at[q->node](n, (void *const *)address, r->attributes + q->attribute);
+    run_code_of(r, q->node, q->attribute, n, address);
 }
 
 /* An operation over the elements of interleaved rows, column by column; what has one element a row stays. */
@@ -379,6 +383,24 @@ static void move_on(const ag__running *r, char **address) {
     for (uint32_t i = 0; i < r->region->cells; i++) address[i] = (char *)((uintptr_t)address[i] + r->step[i]);
 }
 
+/* The rows of a group from this one on, some at a time: the addresses of a row are followed by those of the next. */
+static AG__RARE void run_several(const ag__running *r, strip *at, int64_t last, char **address) {
+    const ag__region *g = r->region;
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, g->begin), *only = q + (g->only - g->begin);
+    const uint32_t cells = g->cells, rows = g->together;
+    for (uint32_t k = 0; k < g->count; k++)
+        if (q + k != only) run_instruction(r, q + k, at, address);
+    for (uint32_t i = 0; i < (rows - 1) * cells; i++)
+        address[cells + i] = (char *)((uintptr_t)address[i] + r->step[i % cells]);
+    for (; at->row + rows <= last; at->row += rows) {
+        run_code_of(r, g->several, only->attribute, at->n, address);
+        for (uint32_t i = 0; i < cells; i++)
+            for (uint32_t c = 0; c < rows && r->step[i]; c++)
+                address[c * cells + i] = (char *)((uintptr_t)address[c * cells + i] + rows * r->step[i]);
+    }
+    for (; at->row < last; at->row++, move_on(r, address)) run_code(r, only, at->n, address);
+}
+
 /* Strips of a row each, or of a block of its columns: the addresses move along. A group of rows is done block by block,
  * so that what is read or added up down the columns stays in the first cache. */
 static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
@@ -391,9 +413,13 @@ static void run_single_rows(const ag__running *r, int64_t first, int64_t end, ch
         for (int64_t column = 0; column < width; column += each) {
             strip at = {.row = row, .rows = 1, .column = column, .start = row * width + column};
             at.n = at.columns = ag__lesser(each, width - column);
+            aim(r, &at, scratch, address);
+            if (r->region->several != AG__NONE) {
+                run_several(r, &at, last, address);
+                continue;
+            }
             for (; at.row < last; at.row++, at.start += width) {
-                if (at.row == row) aim(r, &at, scratch, address);
-                else move_on(r, address);
+                if (at.row > row) move_on(r, address);
                 if (code && at.row > row) run_code(r, code, at.n, address);
                 else if (next.cells && each >= width && at.row + 1 < end) run_asking(r, &at, &next, address);
                 else run_aimed(r, &at, address);

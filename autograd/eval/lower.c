@@ -224,11 +224,23 @@ static void find_all_rows(ag__lowering *l, int64_t apart) {
         find_rows(l, l->plan->computed.at[k], apart);
 }
 
+/* Whether columns are folded, and rows are not, so that machine code may do all for several rows at a time. */
+static bool folds_down_only(const ag__lowering *l) {
+    bool down = false, along = false;
+    for (uint32_t k = l->r->compute; k < l->r->compute + l->r->computes; k++) {
+        const uint8_t role = value_at(l, l->plan->computed.at[k])->role;
+        down = down || role == AG__ROLE_DOWN;
+        along = along || role == AG__ROLE_ROW || role == AG__ROLE_LONG || role == AG__ROLE_ALL;
+    }
+    return down && !along;
+}
+
 /* Rows that are apart are not copied by strips of one row, which pays from half of the length on. */
 static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
     const bool code = ag__pays_to_compile(l);
-    const int64_t most = code ? AG__LONG_ROW / element_of(l) : AG__STRIP / 4; /* short rows */
+    const int64_t bytes = folds_down_only(l) ? AG__LONG_ROW_DOWN : AG__LONG_ROW;
+    const int64_t most = code ? bytes / element_of(l) : AG__STRIP / 4; /* short rows */
     find_all_rows(l, 0);
     const bool apart = r->rows == 0 && !r->all;
     if (apart) find_all_rows(l, code ? most / 2 : most);
@@ -287,7 +299,7 @@ static void sort_body(ag__lowering *l) {
 static void begin(ag__lowering *l, ag__planner *p, uint32_t s) {
     ag__region *r = ag__region_of(p, s);
     l->p = p, l->plan = p->plan, l->c = p->c, l->r = r, l->s = s;
-    l->notes.count = l->body.count = l->before.count = l->slots.count = l->starts.count = l->runs = 0;
+    l->notes.count = l->body.count = l->before.count = l->slots.count = l->starts.count = l->runs = l->made = 0;
     for (int i = 0; i < AG__SCRATCH_KINDS; i++) l->free_cell[i] = AG__NONE;
     r->cell = l->plan->cells.count;
     r->attribute = l->plan->attributes.count;
@@ -316,9 +328,9 @@ static uint32_t only_code(const ag__lowering *l) {
 }
 
 /* The bytes that are read and written of a column, if that code reads them in the caches, and nothing is made before;
- * else 0. */
+ * else 0: whole rows, one after the other, are as quick or quicker where the processor looks ahead. */
 static int64_t bytes_of_column(const ag__lowering *l) {
-    enum { CACHES = 4 }; /* whole rows are as quick or quicker beyond them, where the processor looks ahead */
+    enum { CACHES = 4 };
     int64_t bytes = 0;
     if (l->r->only == AG__NONE || l->before.count) return 0;
     for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++) {
@@ -331,9 +343,9 @@ static int64_t bytes_of_column(const ag__lowering *l) {
 }
 
 /* The first cache has room for all that is read and written of so many columns; or for a little more, all of them. */
-static int64_t block_of(const ag__lowering *l) {
+static int64_t block_of(const ag__lowering *l, int64_t bytes) {
     enum { PART = AG__ROW_PART / 5 * 4 }; /* bytes, about */
-    const int64_t columns = l->r->columns, bytes = bytes_of_column(l);
+    const int64_t columns = l->r->columns;
     if (l->r->form == AG__WIDE) return AG__STRIP;
     return bytes * columns <= AG__ROW_PART ? columns : (PART / AG__ROW_STEP / bytes + 1) * AG__ROW_STEP;
 }
@@ -350,7 +362,10 @@ static void end(ag__lowering *l) {
     r->begin = append_all(l, l->body.at, l->body.count);
     r->count = l->body.count;
     r->only = only_code(l);
-    r->block = block_of(l);
+    const int64_t bytes = bytes_of_column(l);
+    r->block = block_of(l, bytes);
+    r->several = AG__NONE;
+    if (bytes > 0) ag__make_several(l);
 }
 
 void ag__lower(ag__planner *p, uint32_t s) {

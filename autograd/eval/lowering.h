@@ -50,7 +50,7 @@ typedef struct ag__lowering {
     AG__LIST(ag__taken_fold) taken;        /* and the folds that become part of it */
     AG__LIST(ag__instruction) starts;      /* of all such folds of columns */
     bool slots_for_rows;                   /* as a run over rows sees them */
-    uint32_t runs;                         /* so far */
+    uint32_t runs, made;                   /* so far; the latest that became machine code */
     uint32_t free_cell[AG__SCRATCH_KINDS]; /* whose memory was freed last; AG__NONE */
 } ag__lowering;
 
@@ -80,6 +80,9 @@ static inline uint32_t ag__cell_new(ag__lowering *l, uint32_t of, const ag_tenso
 /* runs.c: operations that stand next to each other become one loop of machine code, and so do folds after them. */
 void ag__make_runs(ag__lowering *l);
 bool ag__pays_to_compile(const ag__lowering *l); /* whether machine code is to be made for this region */
+
+/* Code for several rows at a time, if the latest run is all that is done for one. */
+void ag__make_several(ag__lowering *l);
 
 /* allot.c: unread values are dropped; results go over what is read for the last time; the rest gets scratch memory. */
 void ag__allot(ag__lowering *l);

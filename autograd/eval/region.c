@@ -117,7 +117,8 @@ static size_t products_memory(const ag__execution *e, const ag__region *g) {
 
 /* A share's own: for its scratch memory and addresses; */
 static size_t own_bytes(const ag__region *g) {
-    return rounded((size_t)g->temps * AG__UNIT + (size_t)g->cells * sizeof(char *) * (g->inner > 1 ? 2 : 1));
+    const size_t addresses = g->several != AG__NONE ? g->together : g->inner > 1 ? 2 : 1;
+    return rounded((size_t)g->temps * AG__UNIT + (size_t)g->cells * sizeof(char *) * addresses);
 }
 
 /* and with products, for other addresses, for what computes one, and for rows of all. */

@@ -3,6 +3,7 @@
  * Folds of available values, after a run or without one, become steps of it: those of columns, which add to their
  * group's partial folds, and those of rows in the same phase. A run stores the values that other instructions or
  * later steps need. */
+#include "autograd/eval/encode.h"
 #include "autograd/eval/lowering.h"
 
 #include <string.h>
@@ -235,11 +236,12 @@ bool ag__pays_to_compile(const ag__lowering *l) {
            (p->alike && p->alike[ag__step_at(p, l->s)->what] >= AG__MANY_ALIKE);
 }
 
-/* The code of the listed steps; NULL if there is none. */
-static ag__code *compile(ag__lowering *l) {
+/* The code of the listed steps from `first` on; NULL if there is none. */
+static ag__code *compile(ag__lowering *l, uint32_t first) {
     ag__code *(*const compiled)(ag_tape *, int, const ag__code_step *, int, const ag__code_slot *) =
         ag__pays_to_compile(l) ? ag__compile : ag__compiled;
-    ag__code *code = compiled(l->c->tape, (int)l->steps.count, l->steps.at, (int)l->slots.count, l->slots.at);
+    const int steps = (int)(l->steps.count - first);
+    ag__code *code = compiled(l->c->tape, steps, AG__FROM(&l->steps, first), (int)l->slots.count, l->slots.at);
     if (code && AG__ROOM(&l->p->maker, &l->plan->codes, 1)) l->plan->codes.at[l->plan->codes.count++] = code;
     else if (code) ag__code_release(l->c->tape, code);
     return failed(l) ? NULL : code;
@@ -257,7 +259,8 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     if (failed(l) || l->steps.count == 0 || !pays) return end;
     mark_outputs(l, k, end);
     ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
-    if (!compile(l)) return l->steps.count > AG__FEWEST_TRIED && end - k > 1 ? k : end;
+    if (!compile(l, 0)) return l->steps.count > AG__FEWEST_TRIED && end - k > 1 ? k : end;
+    l->made = l->runs;
     replace_folds(l);
     run.attribute = l->plan->attributes.count - l->r->attribute;
     for (uint32_t i = k; i < end; i++) AG__APPEND(&l->p->maker, &l->plan->attributes, l->body.at[i].node);
@@ -294,4 +297,56 @@ void ag__make_runs(ag__lowering *l) {
         else k = next > k ? next : k + 1;
     }
     start_folds(l);
+}
+
+/* ---- Several rows at a time ----
+ *
+ * Code for some rows of a group reads each column once for all of them, and so what is folded down the columns, which
+ * it stores once. It is the code for one row with every step as often, and with slots for each row: slot i of row c is
+ * number c·cells + i, except where the rows share it. */
+
+static bool is_shared(const ag__cell *cell) {
+    return cell->where == AG__AT_ONE || cell->where == AG__AT_COLUMN || cell->where == AG__AT_FOLD;
+}
+
+static uint16_t slot_in_row(const ag__lowering *l, uint16_t slot, uint32_t row) {
+    return (uint16_t)(is_shared(ag__cell_at(l, cell_of_slot(l, slot))) ? slot : slot + row * l->r->cells);
+}
+
+/* A row's fold of columns adds to what the row before has left, which only the last one stores. */
+static ag__code_step step_in_row(const ag__lowering *l, ag__code_step step, uint32_t row, uint32_t rows) {
+    const bool fold = ag__cell_at(l, cell_of_slot(l, step.y))->where == AG__AT_FOLD;
+    const uint16_t y = step.y;
+    for (int j = 0; j < step.n; j++) step.x[j] = slot_in_row(l, step.x[j], row);
+    if (!fold) step.y = slot_in_row(l, y, row);
+    else if (row + 1 < rows) step.y = (uint16_t)(y + (row + 1) * l->r->cells);
+    if (fold && row > 0) step.x[0] = (uint16_t)(y + row * l->r->cells);
+    return step;
+}
+
+static bool shares_columns(const ag__lowering *l) {
+    bool any = false;
+    for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++)
+        any = any || ag__cell_at(l, x)->where == AG__AT_COLUMN || ag__cell_at(l, x)->where == AG__AT_FOLD;
+    return any;
+}
+
+void ag__make_several(ag__lowering *l) {
+    enum { MANY_REGISTERS = 20 };
+    ag__region *r = l->r;
+    const uint32_t steps = l->steps.count, slots = l->slots.count;
+    const uint32_t rows = l->c->tape->isa->registers < MANY_REGISTERS ? AG__ROWS_TOGETHER / 2 : AG__ROWS_TOGETHER;
+    if (!shares_columns(l) || l->made != l->runs || slots != r->cells || rows * slots > UINT16_MAX) return;
+    for (uint32_t i = slots; i < rows * slots; i++) {
+        ag__code_slot slot = l->slots.at[i - slots];
+        slot.out = slot.out && !is_shared(ag__cell_at(l, r->cell + i % slots));
+        AG__APPEND(&l->p->maker, &l->slots, slot);
+    }
+    for (uint32_t i = 0; i < steps * rows; i++) {
+        const ag__code_step step = step_in_row(l, l->steps.at[i / rows], i % rows, rows);
+        AG__APPEND(&l->p->maker, &l->steps, step);
+    }
+    if (failed(l) || !compile(l, steps)) return;
+    r->several = l->plan->codes.count - 1;
+    r->together = rows;
 }

@@ -221,6 +221,8 @@ static void check_form(verifying *v) {
     expect(v, r->form == AG__FLAT || r->block > 0, "no part of a row");
     expect(v, r->only == AG__NONE || v->plan->instructions.at[r->only].does == AG__RUN,
            "another instruction than code");
+    expect(v, r->several == AG__NONE || (r->only != AG__NONE && r->several < v->plan->codes.count && r->together > 1),
+           "no code for several rows");
     expect(v, r->packed ? r->tile % r->inner == 0 : r->inner == 1 || r->tile <= r->inner, "interleaved rows are cut");
 }
 
