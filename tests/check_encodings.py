@@ -104,7 +104,7 @@ class Machine:
 
     def write(self, number):
         self.number, self.out, self.labels = number, [], 0
-        self.vector, self.tail = 0, False
+        self.vector, self.tail, self.known = 0, False, None
         self.emit(".balign 64", f"machine_{number}:", f"pool_{number}:")
         self.unit.pool(self)
         if any(i.code == "AG__RARELY" for i in self.before + self.ahead + self.loop):
@@ -127,6 +127,8 @@ class Machine:
 
     def emit(self, *lines):
         self.out += lines
+        if any(line.startswith(("mov rax,", "lea rax,")) for line in lines):
+            self.known = None
 
     def label(self):
         self.labels += 1
@@ -161,6 +163,7 @@ class Machine:
 
     def run(self, instructions):
         self.unit.begin()
+        self.known = None
         for i in instructions:
             self.unit.write(self, self.actual(i))
 
@@ -177,6 +180,7 @@ class Machine:
         return self.unit.registers - (len(self.folds) - fold) * (LANES // self.lanes) + number
 
     def move_lanes(self, load):
+        self.known = None
         for fold, slot in enumerate(self.folds):
             dtype = self.slots[slot][0]
             for number in range(LANES // self.lanes):
@@ -202,6 +206,7 @@ class Machine:
 
     def rarely(self, i):
         after = self.label()
+        self.known = None
         self.emit("test eax, eax", f"jz {after}")
         self.emit(".byte 0x0d", f".long {i.y << 16 | i.a << 21 | i.wide << 26 | i.k << 27}")
         self.emit("movabs rcx, 0", f"call stub_{self.number}", f"{after}:")
@@ -243,7 +248,9 @@ class Machine:
     def address(self, slot):
         if slot in self.base:
             return self.base[slot]
-        self.emit(f"mov rax, [rsi + {8 * slot}]")
+        if self.known != slot:
+            self.emit(f"mov rax, [rsi + {8 * slot}]")
+        self.known = slot
         return "rax"
 
     def element(self, i):
