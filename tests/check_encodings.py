@@ -75,9 +75,11 @@ def copied(i, **changes):
 class Machine:
     """An ag__machine, and its code as text."""
 
-    def __init__(self, unit, lanes, slots, pool, loop, before=(), ahead=(), after=(), ways=1, folds=(), frame=0):
+    def __init__(self, unit, lanes, slots, pool, loop, before=(), ahead=(), join=(), after=(), ways=1, folds=(), frame=0):
         self.unit, self.lanes, self.slots, self.pool, self.ways, self.folds = unit, lanes, slots, pool, ways, list(folds)
         self.before, self.ahead, self.loop, self.after = list(before), list(ahead), list(loop), list(after)
+        self.join = list(join)
+        self.parts = [self.before, self.ahead, self.loop, self.join, self.after]
         self.frame = frame
         self.base = {}
         for i in self.ahead + self.loop:
@@ -92,8 +94,8 @@ class Machine:
         words.append(len(self.pool))
         for bits, wide in self.pool:
             words += [bits, int(wide)]
-        words += self.folds + [len(part) for part in (self.before, self.ahead, self.loop, self.after)]
-        for i in self.before + self.ahead + self.loop + self.after:
+        words += self.folds + [len(part) for part in self.parts]
+        for i in sum(self.parts, []):
             words += i.numbers()
         return " ".join(map(str, words))
 
@@ -120,6 +122,7 @@ class Machine:
             self.rounds(self.loop, 4 if len(self.loop) <= 6 else 2, 1, False)
         self.rounds(self.loop, 1, 1, False)
         self.rest()
+        self.run(self.join)
         for i in self.after:
             self.store_single(i)
         self.leave()
@@ -184,9 +187,15 @@ class Machine:
         for fold, slot in enumerate(self.folds):
             dtype = self.slots[slot][0]
             for number in range(LANES // self.lanes):
-                base = self.address(slot)
-                where = f"[{base} + {number * self.lanes * BYTES[dtype]}]"
+                where = self.lanes_of(slot, number)
                 self.unit.move(self, load, dtype == DTYPE["AG_F64"], self.lane_register(fold, number), where)
+
+    def lanes_of(self, slot, number):
+        return f"[{self.address(slot)} + {number * self.lanes * BYTES[self.slots[slot][0]]}]"
+
+    def move_outside(self, i):
+        """A vector of lanes, in or out, or a single element out."""
+        self.unit.move(self, i.code == "AG__LOAD", i.wide, i.y if i.code == "AG__LOAD" else i.a, self.lanes_of(i.at, i.k))
 
     def stub(self):
         """The subroutine that saves all registers for a call."""
@@ -314,6 +323,8 @@ class Avx2:
         positive = f"vpcmpgt{'q' if i.wide else 'd'}"
         if i.place == "AG__IN_FRAME":
             m.emit(f"vmovups {full}, [rsp + {i.at}]")
+        elif i.place == "AG__IN_LANES":
+            m.move_outside(i)
         elif i.place == "AG__IN_POOL":
             m.emit(f"vmovups {full}, {self.constant(m, i.at)}")
         elif i.place == "AG__IN_SINGLE":
@@ -387,6 +398,13 @@ class Avx2:
             m.emit(f"vmovups [rsp + {i.at}], {vector(i.a, 256)}")
         elif i.code == "AG__STORE":
             self.store(m, i)
+        elif i.code == "AG__START":
+            m.move_outside(i)
+        elif i.code == "AG__FINISH":
+            m.emit(f"vmovs{PS[i.wide]} [{m.address(i.at)}], xmm{i.a}")
+        elif i.code == "AG__TURN":
+            b, size = vector(i.b, bits), i.k * (8 if i.wide else 4)
+            m.emit(f"vperm2f128 {y}, {b}, {b}, 1" if size == 16 else f"vpermilps {y}, {b}, {0x4E if size == 8 else 0xB1}")
         elif i.code in ARITHMETIC:
             m.emit(f"{ARITHMETIC[i.code]}{suffix} {y}, {a}, {self.last(m, i, bits)}")
         elif i.code in COMPARISONS:
@@ -517,6 +535,8 @@ class Avx512:
         bits, tail = m.bits(i.wide), "{k7}{z}" if m.tail else ""
         if i.place == "AG__IN_FRAME":
             m.emit(f"{{evex}} vmovups zmm{y}, [rsp + {i.at}]")
+        elif i.place == "AG__IN_LANES":
+            m.move_outside(i)
         elif i.place == "AG__IN_POOL":
             m.emit(f"vbroadcasts{PS[i.wide]} zmm{y}, {self.constant(m, i.at)}")
         elif i.place == "AG__IN_SINGLE":
@@ -619,6 +639,16 @@ class Avx512:
             m.emit(f"{{evex}} vmovups [rsp + {i.at}], zmm{i.a}")
         elif i.code == "AG__STORE":
             self.store(m, i)
+        elif i.code == "AG__START":
+            m.move_outside(i)
+        elif i.code == "AG__FINISH":
+            self.need_vector(m, i.a)
+            m.emit(f"{{evex}} vmovs{PS[i.wide]} [{m.address(i.at)}], xmm{i.a}")
+        elif i.code == "AG__TURN":
+            self.need_vector(m, i.b)
+            self.mask.pop(i.y, None)
+            b = vector(i.b, bits)
+            m.emit(f"{{evex}} valign{DQ[i.wide]} {y}, {b}, {b}, {i.k}")
         elif i.code in BITWISE or i.code == "AG__AND_NOT":
             self.bitwise(m, i, suffix)
         elif i.code in COMPARISONS:
@@ -821,6 +851,7 @@ class Forms:
         for frame in (self.unit.own_frame, 4032, 4096, 8064):
             yield self.machine(few, frame=frame // 64 * 64)
         yield from self.folding()
+        yield self.machine([], before=self.start(), join=self.join())
         for length in range(1, 12):
             for _ in range(8):
                 yield self.machine([self.any() for _ in range(length)], ahead=[self.any() for _ in range(length)], ways=2)
@@ -845,6 +876,32 @@ class Forms:
                 loop.append(Instruction(y=0, a=1, place="AG__IN_SLOT", at=slots[fold], **add))
                 loop.append(Instruction("AG__STORE", wide, a=0, at=slots[fold]))
             yield self.machine(loop, ahead=ahead, folds=slots[:count], ways=ways)
+
+    def outside(self):
+        """Slots of lanes, and which vectors they have."""
+        for wide in self.widths:
+            for slot in self.slots_of(wide):
+                if self.slots[slot][1]:
+                    yield wide, slot, range(LANES // self.lanes)
+
+    def start(self):
+        for wide, slot, vectors in self.outside():
+            for reg in self.unit.classes:
+                for k in vectors:
+                    yield Instruction("AG__START", wide, a=reg, at=slot, k=k)
+
+    def join(self):
+        for wide, slot, vectors in self.outside():
+            for reg in self.unit.classes:
+                for k in vectors:
+                    yield Instruction("AG__LOAD", wide, y=reg, place="AG__IN_LANES", at=slot, k=k)
+                for b in self.unit.classes:
+                    for k in (1, 2, 4, 8):
+                        if 2 * k <= self.lanes:
+                            yield Instruction("AG_TRACE_LESS", wide, y=b, a=reg, b=reg)
+                            yield Instruction("AG__TURN", wide, y=reg, b=b, k=k)
+                yield Instruction("AG_TRACE_LESS", wide, y=reg, a=reg, b=reg)
+                yield Instruction("AG__FINISH", wide, a=reg, at=slot)
 
     def any(self, registers=31):
         """A random instruction; few registers meet what is known of them."""
@@ -925,7 +982,7 @@ def check(program, tools, name, folder):
         wrong += 1
         if wrong <= 3:
             report(m, entry, code, flat[start:end], tools, folder)
-    count = sum(len(m.before) + len(m.ahead) + len(m.loop) + len(m.after) for m in machines)
+    count = sum(len(part) for m in machines for part in m.parts)
     print(f"{name}: {count} instructions in {len(machines)} loops, {len(flat)} bytes, {wrong} loops differ")
     return wrong == 0
 

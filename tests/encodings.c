@@ -1,8 +1,8 @@
 /* encodings -- the machine code of given instructions, for check_encodings.py
  *
  * A line of numbers from standard input describes a machine: its instruction set; lanes, ways, folds, frame; the slots,
- * the constants, the slots of folds; how many instructions are before the loop, ahead, in it and after it; the
- * instructions. It becomes a line: the offset of the entry, and the bytes. Nothing runs, so the processor need not have
+ * the constants, the slots of folds; how many instructions are before the loop, ahead, in it and in two parts after
+ * it; the instructions. It becomes a line: the offset of the entry, and the bytes. Nothing runs, so the processor need not have
  * the instruction set. */
 #include "autograd/eval/encode.h"
 
@@ -57,8 +57,9 @@ static void assemble(const ag__isa *isa) {
     m.constants = (int)number();
     for (int i = 0; i < m.constants; i++) pool[i] = bits(), wide[i] = number();
     for (int i = 0; i < m.folds; i++) fold_slot[i] = (uint16_t)number();
-    m.before = (int)number(), m.ahead = (int)number(), m.loop = (int)number(), m.after = (int)number();
-    for (int i = 0; i < m.before + m.ahead + m.loop + m.after; i++) code[i] = instruction();
+    m.before = (int)number(), m.ahead = (int)number(), m.loop = (int)number();
+    m.join = (int)number(), m.after = (int)number();
+    for (int i = 0; i < m.before + m.ahead + m.loop + m.join + m.after; i++) code[i] = instruction();
     size_t entry, size = isa->assemble(&m, NULL, 0, &entry);
     memset(out, 0xcc, sizeof out);
     isa->assemble(&m, out, size, &entry);

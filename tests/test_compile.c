@@ -996,62 +996,79 @@ START_TEST(instruction_sets_by_name) {
 }
 END_TEST
 
-/* Element i of a slot of lanes is at i mod LANES: folds add each element to its lane. */
-enum { FOLDS = 4, LANES = AG__LANES };
+/* Element i of a slot of lanes is at i mod LANES: folds add each element to its lane. A fold with a result begins with
+ * the identity element, and joins its lanes in the end. */
+enum { FOLDS = 4, FOLD_SLOTS = 2 + 3 * FOLDS, LANES = AG__LANES };
 
 typedef struct folding {
     int folds;
+    unsigned results;              /* a bit for each fold that has one */
     ag__code_step step[FOLDS + 1]; /* a function of x, and one step for each fold */
-    ag__code_slot slot[2 * FOLDS + 2];
+    ag__code_slot slot[FOLD_SLOTS];
 } folding;
 
-static folding make_folding(const ag_op *function, int dtype, int folds) {
-    static const ag_op *const joins[FOLDS] = {&ag__op_add, &ag__op_maximum, &ag__op_minimum, &ag__op_add};
-    folding f = {.folds = folds};
+static folding make_folding(const ag_op *function, int dtype, int folds, unsigned results) {
+    static const ag_op *const joins[FOLDS] = {&ag__op_add, &ag__op_maximum, &ag__op_minimum, &ag__op_mul};
+    folding f = {.folds = folds, .results = results};
     f.slot[0] = f.slot[1] = (ag__code_slot){.dtype = (uint8_t)dtype};
     f.step[0] = (ag__code_step){function, (uint8_t)dtype, 1, {0}, 1, 0};
     for (int i = 0; i < folds; i++) {
         uint16_t in = (uint16_t)(2 + 2 * i), out = (uint16_t)(3 + 2 * i);
+        const uint16_t result = (uint16_t)(2 + 2 * FOLDS + i);
         f.slot[in] = f.slot[out] = (ag__code_slot){.dtype = (uint8_t)dtype, .out = true, .lanes = true};
+        f.slot[out].result = (uint16_t)(results >> i & 1 ? result + 1 : 0);
+        f.slot[result] = (ag__code_slot){.dtype = (uint8_t)dtype, .one = true, .out = true};
         f.step[i + 1] = (ag__code_step){joins[i], (uint8_t)dtype, 2, {in, i % 2 ? 0 : 1}, out, 0};
     }
     return f;
 }
 
 static void check_folding(const folding *f, ag__code *code, int dtype, int64_t n) {
-    _Alignas(8) static char x[200 * 8], term[200 * 8], lanes[FOLDS][LANES * 8], want[FOLDS][LANES * 8];
+    _Alignas(8) static char x[200 * 8], term[200 * 8], lanes[FOLDS][LANES * 8], want[FOLDS][LANES * 8], result[FOLDS][8];
     int64_t size = bytes_of(dtype);
-    void *slot[2 * FOLDS + 2] = {x, NULL};
+    void *slot[FOLD_SLOTS] = {x, NULL};
     fill(dtype, x, n);
     f->step[0].op->block[dtype](n, term, (const void *[]){x}, NULL);
     for (int k = 0; k < f->folds; k++) {
         fill(dtype, lanes[k], LANES);
         memcpy(want[k], lanes[k], sizeof want[k]);
+        for (int64_t l = 0; l < LANES && f->results >> k & 1; l++)
+            ag__put_element((ag_dtype)dtype, want[k], l, f->step[k + 1].op->neutral);
         slot[2 + 2 * k] = slot[3 + 2 * k] = lanes[k];
+        slot[2 + 2 * FOLDS + k] = result[k];
         for (int64_t i = 0; i < n; i++) {
             char *at = want[k] + i % LANES * size, *from = (k % 2 ? x : term) + i * size;
             f->step[k + 1].op->block[dtype](1, at, (const void *[]){at, from}, NULL);
         }
     }
     code(n, slot, NULL);
-    for (int k = 0; k < f->folds; k++)
-        for (int64_t i = 0; i < LANES; i++) {
+    for (int k = 0; k < f->folds; k++) {
+        if (f->results >> k & 1 && n > 0) { /* what lanes hold after that is nobody's */
+            for (int64_t half = LANES / 2; half > 0; half /= 2)
+                f->step[k + 1].op->block[dtype](half, want[k], (const void *[]){want[k], want[k] + half * size}, NULL);
+            memcpy(lanes[k], result[k], (size_t)size);
+        }
+        for (int64_t i = 0; i < (f->results >> k & 1 ? n > 0 : LANES); i++) {
             double have = element_at((ag_dtype)dtype, lanes[k], i), wanted = element_at((ag_dtype)dtype, want[k], i);
             bool equal = memcmp(lanes[k] + i * size, want[k] + i * size, (size_t)size) == 0;
             if (!equal && !(isnan(have) && isnan(wanted)))
                 ck_abort_msg("%s: fold %d, lane %d of %d elements is %a, not %a", current, k, (int)i, (int)n, have,
                              wanted);
         }
+    }
 }
 
 START_TEST(folds_in_lanes) {
     static const ag_op *const functions[] = {&ag__op_neg, &ag__op_sigmoid};
-    for (int which = 0; serves() && which < 2 * 2 * FOLDS; which++) {
+    static const unsigned with[] = {0, 15, 5, 10};
+    for (int which = 0; serves() && which < 4 * 2 * 2 * FOLDS; which++) {
         int dtype = which % 2 ? AG_F32 : AG_F64, folds = which / 2 % FOLDS + 1;
-        const ag_op *function = functions[which / 2 / FOLDS];
-        folding f = make_folding(function, dtype, folds);
-        snprintf(current, sizeof current, "%d folds of %s %s", folds, function->name, ag_dtype_name((ag_dtype)dtype));
-        ag__code *code = ag__compile(tape, folds + 1, f.step, 2 + 2 * folds, f.slot);
+        const ag_op *function = functions[which / 2 / FOLDS % 2];
+        const unsigned results = with[which / 4 / FOLDS];
+        folding f = make_folding(function, dtype, folds, results);
+        snprintf(current, sizeof current, "%d folds of %s %s, results %u", folds, function->name,
+                 ag_dtype_name((ag_dtype)dtype), results);
+        ag__code *code = ag__compile(tape, folds + 1, f.step, FOLD_SLOTS, f.slot);
         ck_assert_msg(code != NULL, "%s: not compiled", current);
         for (int64_t n = 0; n < 200; n++) check_folding(&f, code, dtype, n);
     }

@@ -40,7 +40,7 @@ static const char *const reasons[] = {
     "a fold of everything that has another size",
     "a fold of long rows elsewhere",
     "a fold that has no number",
-    "no lanes",
+    "a fold without an end",
     "another value is written past the caches",
     "such a value has another form",
     "such a value is not in scratch memory",

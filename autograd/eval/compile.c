@@ -25,6 +25,7 @@ enum { NONE = UINT16_MAX, MOST_WAYS = 4 };
 typedef struct value {
     uint8_t code, type, operands;
     bool varies;   /* from element to element */
+    bool after;    /* computed after the loop, from lanes */
     bool needed;   /* by a store */
     bool hoisted;  /* uniform, and needed in the loop or after it */
     bool last;     /* hoisted, and stored after the loop */
@@ -464,19 +465,66 @@ static void add_step(program *p, const ag__code_step *s) {
             (value){.code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
 }
 
-/* ---- Uses ---- */
+/* ---- Folds of lanes ---- */
 
-static bool is_leaf(const value *v) {
-    return v->code == AG__ATTRIBUTE || v->code == AG__ELEMENT || v->code == AG__SINGLE || v->code == AG__CONSTANT;
+/* The operation of a step, a fold's, on two other values. */
+static int joined(program *p, const ag__code_step *s, int a, int b) {
+    const uint16_t former[] = {p->of_slot[s->x[0]], p->of_slot[s->x[1]]};
+    p->of_slot[s->x[0]] = (uint16_t)a, p->of_slot[s->x[1]] = (uint16_t)b;
+    trace_step(p, s);
+    const bool good = !p->trace.failed && p->trace.count <= p->room;
+    const int y = good ? evaluate(p, p->trace.count - 1, s, is_wide_step(p, s)) : fail(p);
+    p->of_slot[s->x[1]] = former[1], p->of_slot[s->x[0]] = former[0];
+    return y;
 }
 
-/* List the values computed before the loop or in it, for one vector or for several in lockstep; returns their
+/* The lanes of a step's result begin as the identity element. In the end halves are joined, those of the vectors and
+ * then those of one, and the first lane is stored. */
+static void join_lanes(program *p, const ag__code_step *s) {
+    const int type = type_of(s->dtype), first = p->values;
+    int part[AG__LANES], vectors = AG__LANES / p->lanes;
+    if (s->x[0] == s->x[1]) fail(p);
+    const int identity = number(p, s->op->neutral, type & WIDE);
+    p->value[identity].needed = true;
+    for (int v = 0; v < vectors; v++)
+        part[v] = value_of(p, (value){.code = AG__LANES_OF,
+                                      .type = (uint8_t)type,
+                                      .after = true,
+                                      .place = AG__IN_LANES,
+                                      .at = s->y,
+                                      .k = (uint16_t)v});
+    for (vectors /= 2; vectors > 0; vectors /= 2)
+        for (int v = 0; v < vectors; v++) part[v] = joined(p, s, part[v], part[v + vectors]);
+    for (int k = p->lanes / 2; k > 0; k /= 2) {
+        const value half = {
+            .code = AG__TURN, .type = (uint8_t)type, .operands = 1, .x = {(uint16_t)part[0]}, .k = (uint16_t)k};
+        part[0] = joined(p, s, part[0], value_of(p, half));
+    }
+    value_of(p, (value){.code = AG__FINISH,
+                        .type = (uint8_t)type,
+                        .operands = 1,
+                        .x = {(uint16_t)part[0], (uint16_t)identity},
+                        .k = s->y,
+                        .at = p->slot[s->y].result - 1});
+    for (int i = first; i < p->values; i++)
+        for (int k = 0; k < p->value[i].operands; k++) p->value[i].after |= p->value[p->value[i].x[k]].after;
+}
+
+/* ---- Uses ---- */
+
+static bool is_leaf(const value *v) { return v->code >= AG__ELEMENT; }
+
+typedef enum when { BEFORE, LOOP, AFTER } when;
+
+static when time_of(const value *v) { return v->varies ? LOOP : v->after ? AFTER : BEFORE; }
+
+/* List the values computed before the loop, in it or after it, for one vector or for several in lockstep; returns their
  * number. */
-static int list(program *p, bool in_loop, int ways) {
+static int list(program *p, when now, int ways) {
     int n = 0;
     for (int i = 0; i < p->values; i++) {
         const value *v = &p->value[i];
-        if (!v->needed || v->varies != in_loop || is_leaf(v)) continue;
+        if (!v->needed || time_of(v) != now || is_leaf(v)) continue;
         for (int w = 0; w < ways; w++) p->order[n++] = (uint16_t)(i + w * p->values);
     }
     return n;
@@ -494,7 +542,7 @@ static void mark_needed(program *p, int slots) {
         }
     for (int i = p->values - 1; i >= 0; i--) {
         value *v = &p->value[i];
-        v->needed = v->needed || v->code == AG__STORE;
+        v->needed = v->needed || v->code == AG__STORE || v->code == AG__FINISH;
         for (int k = 0; v->needed && k < v->operands; k++) p->value[v->x[k]].needed = true;
     }
 }
@@ -667,7 +715,8 @@ static bool commutes(int code) {
 
 /* Load operands into registers, except the last one if it may stay in memory. */
 static void fetch_operands(program *p, ag__asm *in, const value *v) {
-    bool only_registers = v->code == AG__SHIFT_LEFT || v->code == AG__SHIFT_RIGHT || v->code == AG__NARROW_TRUTH;
+    bool only_registers = v->code == AG__SHIFT_LEFT || v->code == AG__SHIFT_RIGHT || v->code == AG__NARROW_TRUTH ||
+                          v->code == AG__TURN;
     if (v->operands == 3) {
         in->k = (uint16_t)fetch(p, v->x[0]);
         in->a = fetch(p, v->x[2]);
@@ -774,6 +823,11 @@ static void put_rarely(program *p, int i) {
 
 static void put_value(program *p, int i) {
     const value *v = &p->value[i], *first = &p->value[v->x[0]];
+    if (v->code == AG__FINISH) {
+        put(p, (ag__asm){.code = AG__FINISH, .wide = v->type & WIDE, .a = fetch(p, v->x[0]), .at = v->at});
+        release_operands(p, v);
+        return;
+    }
     if (v->code == AG__STORE) {
         if (p->folding && p->slot[v->at].lanes) release_operands(p, v);
         else put_store(p, v);
@@ -799,9 +853,19 @@ static void clear_registers(program *p) {
     for (int i = 0; i < p->ways * p->values; i++) p->value[i].reg = AG__NO_REGISTER;
 }
 
+/* Before the loop, lanes that are folded in the end get the identity element. */
+static void start_lanes(program *p) {
+    for (const value *f = p->value; f < p->value + p->values; f++) {
+        if (f->code != AG__FINISH) continue;
+        put_load(p, 0, &p->value[f->x[1]]);
+        for (int v = 0; v < AG__LANES / p->lanes; v++)
+            put(p, (ag__asm){.code = AG__START, .wide = f->type & WIDE, .at = f->k, .k = (uint16_t)v});
+    }
+}
+
 /* Compute the uniform values, and store those that the loop needs in the frame. */
 static void put_before(program *p) {
-    int n = list(p, false, 1);
+    int n = list(p, BEFORE, 1);
     find_uses(p, n);
     clear_registers(p);
     for (int i = 0; i < n; i++) {
@@ -838,7 +902,7 @@ static void keep(program *p, int registers) {
 /* The loop, for a vector or several; returns the number of its instructions. Only kept values are in registers
  * before. */
 static int put_loop(program *p, int ways) {
-    int n = list(p, true, ways), before = p->instructions;
+    int n = list(p, LOOP, ways), before = p->instructions;
     p->frame = p->loop_frame;
     p->vacancies = 0;
     find_uses(p, n);
@@ -867,6 +931,16 @@ static int put_folding_loop(program *p, int registers) {
     p->folding = false;
     p->kept = kept;
     return n;
+}
+
+/* After the loop, the folds of lanes; returns the number of instructions. */
+static int put_joins(program *p) {
+    const int n = list(p, AFTER, 1), before = p->instructions;
+    p->kept = 0;
+    find_uses(p, n);
+    clear_registers(p);
+    for (int i = 0; i < n; i++) put_value(p, p->order[i]);
+    return p->instructions - before;
 }
 
 static void put_after(program *p, int slots) {
@@ -918,14 +992,14 @@ static ag__machine allocate(program *p, int slots) {
     mark_needed(p, slots);
     find_folds(p, slots);
     place_constants(p);
-    int n = list(p, true, 1);
+    int n = list(p, LOOP, 1);
     p->ways = n <= SHORT ? 1 : n <= LONG ? 2 : MOST_WAYS;
     if (p->ways > p->most_ways) p->ways = p->most_ways;
     while (has_lanes(p, slots) && p->ways * p->lanes > AG__LANES)
         p->ways /= 2; /* otherwise two would add to the same lanes */
     m.ways = p->ways;
     make_twins(p);
-    if (p->ways > 1) n = list(p, true, p->ways);
+    if (p->ways > 1) n = list(p, LOOP, p->ways);
     find_uses(p, n);
     for (int i = 0; i < p->values; i++)
         if (!p->value[i].varies && p->value[i].use != NONE) p->value[i].hoisted = true;
@@ -933,14 +1007,17 @@ static ag__machine allocate(program *p, int slots) {
     bool whole = p->ways == 1 || p->ways * p->lanes == AG__LANES;
     if (whole && lanes <= left) m.folds = p->folds;
     put_before(p);
+    start_lanes(p);
     keep(p, m.folds ? left - lanes : left);
     p->loop_frame = p->frame;
     m.before = p->instructions;
     if (m.folds) m.ahead = put_folding_loop(p, lanes);
     else if (p->ways > 1) m.ahead = put_loop(p, p->ways);
     m.loop = put_loop(p, 1);
+    m.join = put_joins(p);
+    const int done = p->instructions;
     put_after(p, slots);
-    m.after = p->instructions - m.before - m.ahead - m.loop;
+    m.after = p->instructions - done;
     m.instruction = p->instruction;
     m.frame = p->most_frame;
     if (m.frame > AG__MOST_SPILLED * p->isa->vector) p->failed = p->crowded = true;
@@ -998,8 +1075,8 @@ static uint64_t hash_program(int steps, const ag__code_step *step, int slots, co
     }
     for (int i = 0; i < slots; i++) {
         const ag__code_slot *s = &slot[i];
-        h = ag__mix(h, (uint64_t)s->dtype << 4 | (uint64_t)s->past << 3 | (uint64_t)s->lanes << 2 |
-                           (uint64_t)s->one << 1 | s->out);
+        h = ag__mix(h, (uint64_t)s->result << 8 | (uint64_t)s->dtype << 4 | (uint64_t)s->past << 3 |
+                           (uint64_t)s->lanes << 2 | (uint64_t)s->one << 1 | s->out);
     }
     return h;
 }
@@ -1010,7 +1087,8 @@ static bool same_step(const ag__code_step *a, const ag__code_step *b) {
 }
 
 static bool same_slot(const ag__code_slot *a, const ag__code_slot *b) {
-    return a->dtype == b->dtype && a->one == b->one && a->out == b->out && a->lanes == b->lanes && a->past == b->past;
+    return a->dtype == b->dtype && a->one == b->one && a->out == b->out && a->lanes == b->lanes && a->past == b->past &&
+           a->result == b->result;
 }
 
 static bool is_entry_of(const entry *e, uint64_t hash, int steps, const ag__code_step *step, int slots,
@@ -1081,7 +1159,7 @@ static int lanes_of(const program *p, int slots) {
 /* Measure the room needed, by recording each formula once; false if the program is too large or a formula is
  * invalid. */
 static bool measure(program *p, int slots, int steps, const ag__code_step *step) {
-    enum { MOST_VALUES = UINT16_MAX / MOST_WAYS };
+    enum { MOST_VALUES = UINT16_MAX / MOST_WAYS, JOINS = 8 }; /* of the lanes of one vector, and a little more */
     p->room = 8;
     for (int i = 0; i < steps; i++)
         p->wide = p->wide || has_dtype(&step[i], p->slot, AG_F64) || has_dtype(&step[i], p->slot, AG_I64);
@@ -1089,7 +1167,9 @@ static bool measure(program *p, int slots, int steps, const ag__code_step *step)
     for (int i = 0; i < steps && p->room < MOST_VALUES && !p->trace.failed; i++) {
         trace_step(p, &step[i]);
         bool whole = has_dtype(&step[i], p->slot, AG_I64);
-        for (int k = 0; k < p->trace.count; k++) p->room += values_in(&p->trace.value[k], whole);
+        int values = 0;
+        for (int k = 0; k < p->trace.count; k++) values += values_in(&p->trace.value[k], whole);
+        p->room += p->slot[step[i].y].result ? (AG__LANES / p->lanes + JOINS) * (values + 1) : values;
     }
     p->instruction_room = (2 + MOST_WAYS) * p->room;
     p->table_mask = 15;
@@ -1126,6 +1206,8 @@ static bool make_code(ag_tape *tape, program *p, entry *e) {
     memset(p->table, 0xff, ((size_t)p->table_mask + 1) * sizeof *p->table);
     memset(p->of_slot, 0xff, (size_t)e->slots * sizeof *p->of_slot);
     for (int i = 0; i < e->steps && !p->failed; i++) add_step(p, &e->step[i]);
+    for (int i = 0; i < e->steps && !p->failed; i++)
+        if (p->slot[e->step[i].y].result) join_lanes(p, &e->step[i]);
     ag__machine m = {0};
     if (!p->failed) m = allocate(p, e->slots);
     bool good = !p->failed && install(tape, &m, e);

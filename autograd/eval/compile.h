@@ -11,13 +11,15 @@
 
 /* A value of a strip program: contiguous elements; or a single one for all (a value that depends only on such may be
  * single too); or AG__LANES of them, with element i at i mod AG__LANES. An output of lanes has the memory of the
- * lanes that it is computed from: that makes a fold. */
+ * lanes that it is computed from: that makes a fold, which begins with what is there. If it has a slot for its result,
+ * it begins with the identity element of the operation instead, and the lanes are folded in the end, by halves. */
 typedef struct ag__code_slot {
     uint8_t dtype;
     bool one;
     bool out; /* needed afterwards, so stored if a step of this program writes it; else it may live in registers only */
     bool lanes;
     bool past; /* stored past the caches, if it is no bool: its memory begins where a cache line does */
+    uint16_t result; /* of an output of lanes: 1 + the slot of one element that gets their fold; 0: none */
 } ag__code_slot;
 
 /* One elementwise operation. Slots are written once, and inputs before they are read. */

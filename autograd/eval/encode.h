@@ -39,8 +39,12 @@ enum {
     AG__NARROW_WHOLE,  /* to f32, */
     AG__TO_WHOLE,      /* from f64, towards 0; INT64_MIN if that is none */
     AG__LOW_MUL,       /* the product of the lower 32 bits, without signs */
+    AG__TURN,          /* lanes k … 2k − 1 first; behind them any lanes */
+    AG__START,         /* a register into a vector of a slot's lanes, outside the loop */
+    AG__FINISH,        /* a register's first element into a slot's one */
     AG__ELEMENT,       /* values of compile.c that are not instructions: element i of a slot, */
     AG__SINGLE,        /* the one element of a slot, */
+    AG__LANES_OF,      /* a vector of the lanes of a slot, after the loop, */
     AG__ATTRIBUTE,     /* a number of the attributes, */
     AG__CONSTANT,      /* a number */
     AG__CODES
@@ -52,6 +56,7 @@ enum {
     AG__IN_FRAME,           /* at: offset in the frame */
     AG__IN_POOL,            /* at: number of the constant */
     AG__IN_SLOT,            /* at: slot, element i */
+    AG__IN_LANES,           /* at: slot, k: which vector of its lanes */
     AG__IN_SINGLE,          /* at: slot, its one element */
     AG__IN_ATTRIBUTES,      /* at: index in the table, k: which double, */
     AG__IN_ATTRIBUTES_WHOLE /* which becomes i64 */
@@ -87,8 +92,8 @@ typedef struct ag__machine {
     const struct ag__isa *isa;
     const ag__asm *instruction;
     /* Numbers of instructions: before the loop; in it, for several vectors at once or with folds in registers, or 0;
-     * in it, for one vector; and after it, stores of single elements. */
-    int before, ahead, loop, after;
+     * in it, for one vector; after it, for the folds of lanes; and stores of single elements. */
+    int before, ahead, loop, join, after;
     int ways;                  /* vectors at once */
     int folds;                 /* with lanes in registers in the first loop */
     const uint16_t *fold_slot; /* of each: the slot of its lanes before and after */

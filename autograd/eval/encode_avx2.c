@@ -95,6 +95,7 @@ static void load(ag__writer *w, const ag__asm *i, int y) {
     case AG__IN_FRAME: move(w, true, true, y, ag__in_frame(i->at)); break;
     case AG__IN_POOL: move(w, true, true, y, constant(i->at)); break;
     case AG__IN_SLOT: load_element(w, i, y); break;
+    case AG__IN_LANES: move(w, true, full(w, i->wide), y, ag__lanes_part(w, i->at, i->k)); break;
     case AG__IN_SINGLE: load_single(w, i->wide, i->truth, y, i->at); break;
     case AG__IN_ATTRIBUTES_WHOLE: load_whole_attribute(w, i, y); break;
     default: load_attribute(w, i->wide, y, i->at, i->k); break;
@@ -159,6 +160,19 @@ static void narrow_truth(ag__writer *w, const ag__asm *i) {
     ag__put_byte(w, 0x88);
 }
 
+/* Half of a vector's lanes, of those of half a vector, or of a quarter change places with the other half. */
+static void turn(ag__writer *w, const ag__asm *i) {
+    const int bytes = i->k * (i->wide ? 8 : 4);
+    const ag__operand b = ag__in_register(i->b);
+    if (bytes == 16) vex(w, AG__MAP_0F3A, AG__P_66, 0x06, true, i->y, i->b, b, 1);      /* vperm2f128 */
+    else vex(w, AG__MAP_0F3A, AG__P_66, 0x04, full(w, i->wide), i->y, 0, b, 1); /* vpermilps */
+    ag__put_byte(w, bytes == 16 ? 0x01 : bytes == 8 ? 0x4e : 0xb1);
+}
+
+static void finish(ag__writer *w, const ag__asm *i) { /* vmovss, vmovsd */
+    vex(w, AG__MAP_0F, i->wide ? AG__P_F2 : AG__P_F3, 0x11, false, i->a, 0, ag__single_part(w, i->at), 0);
+}
+
 static void compute_fma(ag__writer *w, const ag__asm *i) {
     unsigned prefix = AG__P_66 | (i->wide ? W1 : 0);
     vex(w, AG__MAP_0F38, prefix, i->k, full(w, i->wide), i->y, i->a, last_operand(w, i), 0);
@@ -201,6 +215,9 @@ static void instruction(ag__writer *w, const ag__asm *i) {
     case AG__SELECT: select(w, i); break;
     case AG__WIDEN_TRUTH: widen_truth(w, i); break;
     case AG__NARROW_TRUTH: narrow_truth(w, i); break;
+    case AG__TURN: turn(w, i); break;
+    case AG__START: move(w, false, full(w, i->wide), i->a, ag__lanes_part(w, i->at, i->k)); break;
+    case AG__FINISH: finish(w, i); break;
     case AG_TRACE_FMA: compute_fma(w, i); break;
     case AG__RARELY: compute_rarely(w, i); break;
     case AG_TRACE_STRONG_MUL:

@@ -256,6 +256,9 @@ static void load(ag__writer *w, const ag__asm *i, int y) {
     case AG__IN_FRAME: put(w, move(ZMM, false, true, y, ag__in_frame(i->at))); break;
     case AG__IN_POOL: put(w, broadcast(i->wide, y, constant(i->at))); break;
     case AG__IN_SLOT: load_element(w, i, y); break;
+    case AG__IN_LANES:
+        put(w, move(ag__length(w, i->wide), i->wide, true, y, ag__lanes_part(w, i->at, i->k)));
+        break;
     case AG__IN_SINGLE: load_single(w, i->wide, i->truth, y, i->at); break;
     case AG__IN_ATTRIBUTES_WHOLE: load_whole_attribute(w, i, y); break;
     default: load_attribute(w, i->wide, y, i->at, i->k); break;
@@ -337,6 +340,28 @@ static void compare(ag__writer *w, const ag__asm *i) {
     evex e = coded(w, i->code, i->wide, 0, i->a, later);
     set_last(w, &e, i);
     e.reg = result_mask(w, i->y, i->wide);
+    put(w, e);
+}
+
+/* As if the register were two of them side by side. */
+static void turn(ag__writer *w, const ag__asm *i) {
+    need_vector(w, i->b);
+    forget_mask(w, i->y);
+    put(w, (evex){.map = AG__MAP_0F3A,
+                  .prefix = AG__P_66,
+                  .opcode = 0x03, /* valignd, valignq */
+                  .length = ag__length(w, i->wide),
+                  .wide = i->wide,
+                  .reg = i->y,
+                  .vvvv = i->b,
+                  .o = ag__in_register(i->b),
+                  .immediate = i->k});
+}
+
+static void finish(ag__writer *w, const ag__asm *i) {
+    need_vector(w, i->a);
+    evex e = move(XMM, i->wide, false, i->a, ag__single_part(w, i->at)); /* vmovss, vmovsd */
+    e.prefix = i->wide ? AG__P_F2 : AG__P_F3, e.unit = i->wide ? 8 : 4;
     put(w, e);
 }
 
@@ -426,6 +451,9 @@ static void instruction(ag__writer *w, const ag__asm *i) {
     case AG__SELECT: select(w, i); break;
     case AG__WIDEN_TRUTH:
     case AG__NARROW_TRUTH: convert_truth(w, i); break;
+    case AG__TURN: turn(w, i); break;
+    case AG__START: put(w, move(ag__length(w, i->wide), i->wide, false, i->a, ag__lanes_part(w, i->at, i->k))); break;
+    case AG__FINISH: finish(w, i); break;
     case AG_TRACE_FMA: compute_fma(w, i); break;
     case AG__RARELY: compute_rarely(w, i); break;
     case AG_TRACE_STRONG_MUL:

@@ -90,6 +90,12 @@ ag__operand ag__slot_part(ag__writer *w, const ag__asm *i) {
     return (ag__operand){-1, address_of(w, i->at), index, scale, at << scale};
 }
 
+ag__operand ag__lanes_part(ag__writer *w, int slot, int vector) {
+    return ag__at_base(address_of(w, slot), vector * w->m->lanes << log_bytes(w, slot));
+}
+
+ag__operand ag__single_part(ag__writer *w, int slot) { return ag__at_base(address_of(w, slot), 0); }
+
 void ag__load_whole_attribute(ag__writer *w, const ag__asm *i) {
     ag__general(w, 0x8b, AG__RAX, ag__at_base(AG__RDX, 8 * i->at));
     ag__put_bytes(w, 4, "\xf2\x48\x0f\x2c"); /* cvttsd2si rcx, … */
@@ -309,8 +315,8 @@ static void move_lanes(ag__writer *w, bool in) {
     w->known = -1;
     for (int f = 0; f < w->m->folds; f++)
         for (int v = 0; v < vectors; v++) {
-            int slot = w->m->fold_slot[f], base = address_of(w, slot);
-            ag__operand o = ag__at_base(base, v * w->m->lanes << log_bytes(w, slot));
+            const int slot = w->m->fold_slot[f];
+            const ag__operand o = ag__lanes_part(w, slot, v);
             w->vectors->move(w, in, w->m->slot[slot].dtype == AG_F64, lane_register(w, f, v), o);
         }
 }
@@ -360,7 +366,8 @@ size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_
     else rounds(&w, loop, m->loop, m->loop <= 6 ? 4 : 2, 1, false);
     rounds(&w, loop, m->loop, 1, 1, false);
     rest(&w);
-    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[loop + m->loop + i]);
+    run(&w, loop + m->loop, m->join);
+    for (int i = 0; i < m->after; i++) store_single(&w, &m->instruction[loop + m->loop + m->join + i]);
     leave(&w, used);
     return w.at;
 }

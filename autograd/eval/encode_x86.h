@@ -69,6 +69,10 @@ int ag__length(const ag__writer *w, bool wide);
 /* The elements that an instruction loads or stores. */
 ag__operand ag__slot_part(ag__writer *w, const ag__asm *i);
 
+/* A vector of a slot's lanes, outside the loop; a slot's one element. */
+ag__operand ag__lanes_part(ag__writer *w, int slot, int vector);
+ag__operand ag__single_part(ag__writer *w, int slot);
+
 /* The rest of AG__RARELY, when eax has a bit for each lane whose truth is not 0. */
 void ag__put_rarely(ag__writer *w, const ag__asm *i);
 

@@ -87,13 +87,6 @@ static void fold_rows(const ag__running *r, const ag__instruction *q, const stri
     if (op->finish[t->dtype]) op->finish[t->dtype](at->rows, y, at->columns);
 }
 
-/* y = the fold of the lanes, which joins as many elements pairwise. */
-static void fold_lanes(const ag_tensor *t, int64_t count, char *y, const char *lane) {
-    const ag_reduction *op = t->op->reduction;
-    op->fold[t->dtype](AG__LANES, y, lane);
-    if (op->finish[t->dtype]) op->finish[t->dtype](1, y, count);
-}
-
 static void fold_down(const ag__running *r, const ag__instruction *q, const strip *at, const char *x) {
     const ag_tensor *t = r->table[q->node];
     const ag_reduction *op = t->op->reduction;
@@ -111,11 +104,10 @@ static void run_folds(const ag__running *r, const ag__instruction *q, const stri
     const ag_tensor *t = r->table[q->node];
     switch (q->does) {
     case AG__FOLD_ROWS: fold_rows(r, q, at, y, x); break;
-    case AG__FOLD_LANES: fold_lanes(t, at->columns, y, x); break;
+    case AG__FOLDED_ROW: t->op->reduction->finish[t->dtype](1, y, at->columns); break;
     case AG__START_DOWN:
         if (at->row % AG__ROWS_A_GROUP == 0) start_folds(t, y, at->columns);
         break;
-    case AG__START_LANES: start_folds(t, y, AG__LANES); break;
     case AG__FOLD_DOWN: fold_down(r, q, at, x); break;
     case AG__FOLDED_DOWN: break;
     default:

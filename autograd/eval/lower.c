@@ -315,9 +315,12 @@ static uint32_t append_all(ag__lowering *l, const ag__instruction *from, uint32_
     return first;
 }
 
-/* Which piece of machine code does all for a row, but where a group begins; AG__NONE: there is none. */
+/* Which piece of machine code does all for a row, but where a group begins, and for any part of one; AG__NONE: there is
+ * none. */
 static uint32_t only_code(const ag__lowering *l) {
     uint32_t code = AG__NONE;
+    for (uint32_t x = l->r->cell; x < l->plan->cells.count; x++)
+        if (ag__cell_at(l, x)->lanes) return AG__NONE;
     for (uint32_t k = 0; k < l->body.count; k++) {
         const int does = l->body.at[k].does;
         if (does == AG__START_DOWN || does == AG__FOLDED_DOWN) continue;

@@ -54,9 +54,8 @@ typedef enum ag__does {
     AG__PACK_ROWS,   /* the same over the strip's rows */
     AG__PUT_PAST,    /* y = the strip of cell x, written past the caches */
     AG__FOLD_ROWS,   /* y = the fold of each row of cell x */
-    AG__FOLD_LANES,  /* y = the fold of the lanes in cell x */
     AG__START_DOWN,  /* y = the identity element, where a group of rows begins */
-    AG__START_LANES, /* the same for the lanes of a row's fold */
+    AG__FOLDED_ROW,  /* machine code has folded a row: y is finished as the reduction says */
     AG__RUN,         /* machine code for several AG__MAP */
     AG__RUN_ROWS,    /* and for several AG__MAP_ROWS */
     AG__FOLD_ALL,    /* the strip's share in the fold of all elements */

@@ -117,20 +117,30 @@ static void take_folds(ag__lowering *l, uint32_t end) {
     }
 }
 
-/* Machine code does them, or all but their last step. */
+/* Machine code does them. */
 static void replace_folds(ag__lowering *l) {
     for (uint32_t i = 0; i < l->taken.count; i++) {
         ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
-        uint32_t folds = l->taken.at[i].folds;
-        ag__instruction start = {.does = AG__START_DOWN, .dtype = q->dtype, .node = q->node, .y = folds};
-        if (q->does == AG__FOLD_DOWN) {
-            q->does = AG__FOLDED_DOWN, q->inputs = 0;
-            AG__APPEND(&l->p->maker, &l->starts, start);
-        } else {
-            q->does = AG__FOLD_LANES, q->x = l->plan->operands.count;
-            AG__APPEND(&l->p->maker, &l->plan->operands, folds);
-        }
+        ag__instruction start = {
+            .does = AG__START_DOWN, .dtype = q->dtype, .node = q->node, .y = l->taken.at[i].folds};
+        if (q->does == AG__FOLD_DOWN) AG__APPEND(&l->p->maker, &l->starts, start);
+        q->does = q->does == AG__FOLD_DOWN ? AG__FOLDED_DOWN : AG__FOLDED_ROW;
+        q->inputs = 0;
     }
+}
+
+static bool has_finish(const ag__lowering *l, const ag__instruction *q) {
+    return tensor_of(l, q)->op->reduction->finish[q->dtype];
+}
+
+/* Without what has nothing left to do. */
+static void drop_folded(ag__lowering *l) {
+    uint32_t count = 0;
+    for (uint32_t k = 0; k < l->body.count; k++) {
+        const ag__instruction *q = &l->body.at[k];
+        if (q->does != AG__FOLDED_ROW || has_finish(l, q)) l->body.at[count++] = *q;
+    }
+    l->body.count = count;
 }
 
 /* ---- Inputs and outputs of a run ---- */
@@ -151,6 +161,12 @@ static void mark_outputs(ag__lowering *l, uint32_t k, uint32_t end) {
         const bool read = l->notes.at[i].asked == l->runs, asked = cell->where == AG__AT_TEMP && read;
         l->slots.at[i].out = cell->where > AG__AT_ONE || cell->lanes || asked;
         l->slots.at[i].past = !read && ag__may_stream(l, cell);
+        l->slots.at[i].result = 0;
+    }
+    for (uint32_t i = 0; i < l->taken.count; i++) {
+        const ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
+        const uint32_t lanes = l->taken.at[i].folds + 1 - l->r->cell;
+        if (q->does == AG__FOLD_ROWS) l->slots.at[lanes].result = (uint16_t)(q->y - l->r->cell + 1);
     }
 }
 
@@ -167,7 +183,7 @@ static void list_inputs(ag__lowering *l, ag__instruction *run) {
             uint32_t x = cell_of_slot(l, l->steps.at[i].x[j]);
             ag__note *note = ag__note_of(l, x);
             note->read_at = i;
-            if (note->written == l->runs || note->listed == l->runs) continue;
+            if (note->written == l->runs || note->listed == l->runs || ag__cell_at(l, x)->lanes) continue;
             note->listed = l->runs;
             AG__APPEND(&l->p->maker, &l->plan->operands, x);
             run->inputs++;
@@ -183,7 +199,8 @@ static void list_outputs(ag__lowering *l, ag__instruction *run) {
             continue;
         }
         ag__note_of(l, cell_of_slot(l, slot))->streamed = l->slots.at[slot].past;
-        AG__APPEND(&l->p->maker, &l->plan->operands, cell_of_slot(l, slot));
+        const uint16_t result = l->slots.at[slot].result;
+        AG__APPEND(&l->p->maker, &l->plan->operands, cell_of_slot(l, result ? (uint16_t)(result - 1) : slot));
         run->outputs++;
     }
 }
@@ -197,21 +214,6 @@ static void replace_instructions(ag__lowering *l, uint32_t from, uint32_t to, co
     memmove(&l->body.at[from + count], &l->body.at[to], (l->body.count - to) * sizeof *l->body.at);
     for (uint32_t i = 0; i < count; i++) l->body.at[from + i] = q[i];
     l->body.count += count - (to - from);
-}
-
-/* Before each run, the lanes of the folds that it takes are set to the identity element. Returns how many. */
-static uint32_t start_lanes(ag__lowering *l, uint32_t run) {
-    uint32_t count = 0;
-    for (uint32_t j = run + 1; j < l->body.count && !failed(l); j++) {
-        const ag__instruction *fold = &l->body.at[j];
-        if (fold->does == AG__FOLD_ROWS) continue;
-        if (fold->does != AG__FOLD_LANES) break;
-        uint32_t lanes = ag__operands_of(l, fold)[0];
-        ag__instruction start = {.does = AG__START_LANES, .dtype = fold->dtype, .node = fold->node, .y = lanes};
-        replace_instructions(l, run, run, &start, 1);
-        run++, j++, count++;
-    }
-    return count;
 }
 
 /* Whether an instruction reads a copy that machine code does not need. */
@@ -267,7 +269,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     list_inputs(l, &run);
     list_outputs(l, &run);
     replace_instructions(l, k, end, &run, 1);
-    return k + 1 + start_lanes(l, k);
+    return k + 1;
 }
 
 /* Whether elementwise instruction k, or a fold without elementwise instructions before it, can begin a run. */
@@ -275,7 +277,7 @@ static bool may_begin(const ag__lowering *l, uint32_t k) {
     const ag__instruction *q = &l->body.at[k];
     uint8_t before = k > 0 ? l->body.at[k - 1].does : AG__FILL;
     if (q->does == AG__MAP || q->does == AG__MAP_ROWS) return true;
-    return l->r->tile == 1 && foldable(l, q) && before != AG__RUN && before != AG__FOLD_LANES;
+    return l->r->tile == 1 && foldable(l, q) && before != AG__RUN && before != AG__FOLDED_ROW;
 }
 
 /* Set the partial folds that machine code adds to, to the identity element. */
@@ -296,6 +298,7 @@ void ag__make_runs(ag__lowering *l) {
         if (next == k && end - k > 1) most = (end - k) / 2;
         else k = next > k ? next : k + 1;
     }
+    drop_folded(l);
     start_folds(l);
 }
 

@@ -117,8 +117,7 @@ static void check_read(verifying *v, uint32_t x) {
     if (s->where != AG__AT_TEMP || v->why) return;
     for (uint32_t u = s->temp; u < s->temp + scratch_units(v, s); u++) {
         uint32_t owner = v->owner[u];
-        bool lanes = s->lanes && owner && cell_at(v, owner - 1)->lanes; /* those before and after a step share memory */
-        expect(v, owner == x + 1 || lanes, owner ? "a value was overwritten before it is read" : "nothing was written");
+        expect(v, owner == x + 1, owner ? "a value was overwritten before it is read" : "nothing was written");
     }
 }
 
@@ -154,7 +153,7 @@ static void check_run(verifying *v, const ag__instruction *q, const uint32_t *x)
         const ag__cell *s = cell_at(v, x[k]);
         form_of_cell form = form_of(s);
         if (form == IS_LANES || form == IS_FOLDS) continue;
-        bool one_row = q->does == AG__RUN && form == IS_ROWS && (v->r->tile == 1 || v->r->inner > 1) && k < q->inputs;
+        bool one_row = q->does == AG__RUN && form == IS_ROWS && (v->r->tile == 1 || (v->r->inner > 1 && k < q->inputs));
         expect(v, is_of(v, s, q->does == AG__RUN_ROWS || one_row), "machine code reads a value in another form");
     }
 }
@@ -162,15 +161,15 @@ static void check_run(verifying *v, const ag__instruction *q, const uint32_t *x)
 static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x) {
     int64_t size = v->c->table[q->node]->layout->size;
     const ag__region *r = v->r;
-    if (q->does == AG__FOLD_ROWS || q->does == AG__FOLD_LANES)
+    if (q->does == AG__FOLD_ROWS || q->does == AG__FOLDED_ROW)
         expect(v, size == r->rows && is_of(v, cell_at(v, q->y), true), "a fold of rows that has another size");
     if (q->does == AG__FOLD_DOWN) expect(v, size == r->columns && r->down, "a fold of columns that has another size");
     if (q->does == AG__FOLD_ALL) expect(v, size == 1, "a fold of everything that has another size");
     if (q->does == AG__FOLD_LONG) expect(v, size == r->rows && r->form == AG__WIDE, "a fold of long rows elsewhere");
     expect(v, q->does < AG__FOLD_ALL || q->y < r->folds, "a fold that has no number");
-    if (q->does == AG__FOLD_LANES)
-        expect(v, form_of(cell_at(v, x[0])) == IS_LANES && r->tile == 1 && r->columns <= AG__STRIP, "no lanes");
-    else check_operand(v, q->node, 0, cell_at(v, x[0]), false);
+    const ag_reduction *op = v->c->table[q->node]->op->reduction;
+    if (q->does != AG__FOLDED_ROW) check_operand(v, q->node, 0, cell_at(v, x[0]), false);
+    else expect(v, r->tile == 1 && op && op->finish[q->dtype], "a fold without an end");
 }
 
 static void check_put(verifying *v, const ag__instruction *q, const uint32_t *x) {
@@ -196,8 +195,11 @@ static void check_instruction(verifying *v, const ag__instruction *q) {
     case AG__PACK_ROWS: expect(v, is_stored(v, q->node), "a tensor is fetched that is not in memory"); break;
     case AG__PUT_PAST: check_put(v, q, x); break;
     case AG__SPREAD: expect(v, is_of(v, cell_at(v, x[0]), true), "what is spread has no rows"); break;
+    case AG__FOLDED_ROW:
+        check_read(v, q->y);
+        check_fold(v, q, x);
+        break;
     case AG__FOLD_ROWS:
-    case AG__FOLD_LANES:
     case AG__FOLD_ALL:
     case AG__FOLD_LONG:
     case AG__FOLD_DOWN: check_fold(v, q, x); break;
