@@ -1043,7 +1043,7 @@ static void check_folding(const folding *f, ag__code *code, int dtype, int64_t n
     }
     code(n, slot, NULL);
     for (int k = 0; k < f->folds; k++) {
-        if (f->results >> k & 1 && n > 0) { /* what lanes hold after that is nobody's */
+        if (f->results >> k & 1 && n > 0) { /* lanes may hold anything then */
             for (int64_t half = LANES / 2; half > 0; half /= 2)
                 f->step[k + 1].op->block[dtype](half, want[k], (const void *[]){want[k], want[k] + half * size}, NULL);
             memcpy(lanes[k], result[k], (size_t)size);

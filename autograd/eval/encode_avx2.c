@@ -247,7 +247,7 @@ static void begin_tail(ag__writer *w) {
     ag__general(w, 0x8d, AG__RAX, ag__in_pool(ZEROS));
     ag__put_bytes(w, 6, "\x48\x89\xf9\x48\xf7\xd9"); /* mov rcx, rdi; neg rcx */
     for (int wide = 0; wide < 2; wide++) {
-        move(w, true, true, SCRATCH, (ag__operand){-1, AG__RAX, AG__RCX, 2 + wide, 0});
+        move(w, true, true, SCRATCH, (ag__operand){-1, AG__RAX, AG__RCX, (int8_t)(2 + wide), 0});
         move(w, false, true, SCRATCH, ag__in_frame(wide ? WIDE_MASK : MASK));
         if (w->m->lanes == 8) break;
     }

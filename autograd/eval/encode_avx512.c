@@ -17,16 +17,15 @@ enum { BOOLS = 0, ZEROS = 16, CONSTANTS = 24, CONSTANT = 8 }; /* in the pool: 16
 /* ---- Encoding ---- */
 
 typedef struct evex {
-    unsigned map, prefix, opcode;
-    int length;
+    uint8_t map, prefix, opcode, length;
     bool wide; /* W */
-    int reg, vvvv;
+    int8_t reg, vvvv;
+    uint8_t unit;     /* bytes that short offsets count in; 0: the whole vector */
+    bool broadcast;   /* the operand is one element in memory, for all lanes */
+    uint8_t mask;     /* 0: none */
+    bool zeros;       /* where the mask has none; otherwise what was there */
+    int8_t immediate; /* −1: none */
     ag__operand o;
-    int unit;       /* bytes that short offsets count in; 0: the whole vector */
-    bool broadcast; /* the operand is one element in memory, for all lanes */
-    int mask;       /* 0: none */
-    bool zeros;     /* where the mask has none; otherwise what was there */
-    int immediate;  /* −1: none */
 } evex;
 
 static unsigned bit(int number, int k) { return (unsigned)number >> k & 1; }
@@ -45,63 +44,50 @@ static void put(ag__writer *w, evex e) {
     if (e.immediate >= 0) ag__put_byte(w, (unsigned)e.immediate);
 }
 
+static evex form(unsigned map, unsigned prefix, unsigned opcode, int length, bool wide, int reg, ag__operand o) {
+    return (evex){.map = (uint8_t)map,
+                  .prefix = (uint8_t)prefix,
+                  .opcode = (uint8_t)opcode,
+                  .length = (uint8_t)length,
+                  .wide = wide,
+                  .reg = (int8_t)reg,
+                  .o = o,
+                  .immediate = -1};
+}
+
 /* y <- op(a, b) of a code with an entry in the table. */
 static evex coded(const ag__writer *w, int code, bool wide, int y, int a, ag__operand b) {
-    const ag__encoding *e = &ag__encodings[code];
-    return (evex){.map = e->map,
-                  .prefix = e->prefix[wide],
-                  .opcode = e->opcode[wide],
-                  .length = ag__length(w, wide),
-                  .wide = wide,
-                  .reg = y,
-                  .vvvv = a,
-                  .o = b,
-                  .immediate = e->immediate ? e->value : -1};
+    const ag__encoding *c = &ag__encodings[code];
+    evex e = form(c->map, c->prefix[wide], c->opcode[wide], ag__length(w, wide), wide, y, b);
+    e.vvvv = (int8_t)a;
+    if (c->immediate) e.immediate = (int8_t)c->value;
+    return e;
 }
 
 static evex move(int length, bool wide, bool in, int reg, ag__operand o) {
-    return (evex){.map = AG__MAP_0F,
-                  .prefix = wide ? AG__P_66 : AG__P_NONE,
-                  .opcode = in ? 0x10 : 0x11,
-                  .length = length,
-                  .wide = wide,
-                  .reg = reg,
-                  .o = o,
-                  .immediate = -1};
+    return form(AG__MAP_0F, wide ? AG__P_66 : AG__P_NONE, in ? 0x10 : 0x11, length, wide, reg, o);
 }
 
 static evex broadcast(bool wide, int reg, ag__operand o) {
-    return (evex){.map = AG__MAP_0F38,
-                  .prefix = AG__P_66,
-                  .opcode = wide ? 0x19 : 0x18,
-                  .length = ZMM,
-                  .wide = wide,
-                  .reg = reg,
-                  .o = o,
-                  .unit = wide ? 8 : 4,
-                  .immediate = -1};
+    evex e = form(AG__MAP_0F38, AG__P_66, wide ? 0x19 : 0x18, ZMM, wide, reg, o);
+    e.unit = wide ? 8 : 4;
+    return e;
 }
 
 /* A move of 16 bytes. */
 static evex move_bytes(bool in, int reg, ag__operand o) {
-    return (evex){
-        .map = AG__MAP_0F, .prefix = AG__P_F2, .opcode = in ? 0x6f : 0x7f, .reg = reg, .o = o, .immediate = -1};
+    return form(AG__MAP_0F, AG__P_F2, in ? 0x6f : 0x7f, XMM, false, reg, o);
 }
 
 /* A move of 8 bytes; the others become 0. */
 static evex move_half(bool in, int reg, ag__operand o) {
-    return (evex){.map = AG__MAP_0F,
-                  .prefix = AG__P_66,
-                  .opcode = in ? 0x6e : 0x7e,
-                  .wide = true,
-                  .reg = reg,
-                  .o = o,
-                  .unit = 8,
-                  .immediate = -1};
+    evex e = form(AG__MAP_0F, AG__P_66, in ? 0x6e : 0x7e, XMM, true, reg, o);
+    e.unit = 8;
+    return e;
 }
 
 static evex masked(evex e, int mask) {
-    e.mask = mask;
+    e.mask = (uint8_t)mask;
     e.zeros = mask > 0;
     return e;
 }
@@ -135,14 +121,8 @@ static void need_vector(ag__writer *w, int reg) {
     int k = number_of_mask(w, reg);
     bool wide = w->masked_wide[k - 1];
     w->only_masked &= ~(1u << reg);
-    put(w, (evex){.map = AG__MAP_0F38,
-                  .prefix = AG__P_F3,
-                  .opcode = 0x38, /* vpmovm2d, vpmovm2q */
-                  .length = ag__length(w, wide),
-                  .wide = wide,
-                  .reg = reg,
-                  .o = ag__in_register(k),
-                  .immediate = -1});
+    put(w, form(AG__MAP_0F38, AG__P_F3, 0x38, ag__length(w, wide), wide, reg, ag__in_register(k))); /* vpmovm2d or q */
+
 }
 
 static void forget_mask(ag__writer *w, int reg) {
@@ -191,18 +171,16 @@ static bool is_mask(const ag__writer *w, int reg) { return reg >= 0 && w->only_m
 
 static ag__operand constant(int32_t number) { return ag__in_pool(CONSTANTS + CONSTANT * number); }
 
+static const ag__operand later = {-1, -1, -1, 0, 0};
+
 static int tail_mask(const ag__writer *w) { return w->tail ? TAIL : 0; }
 
 /* The truth of bytes in vector register y. */
 static void truth_of_bytes(ag__writer *w, int y, bool wide) {
     int k = result_mask(w, y, wide);
-    put(w, (evex){.map = AG__MAP_0F38,
-                  .prefix = AG__P_66,
-                  .opcode = 0x26, /* vptestmb */
-                  .reg = k,
-                  .vvvv = y,
-                  .o = ag__in_register(y),
-                  .immediate = -1});
+    evex e = form(AG__MAP_0F38, AG__P_66, 0x26, XMM, false, k, ag__in_register(y)); /* vptestmb */
+    e.vvvv = (int8_t)y;
+    put(w, e);
 }
 
 static void load_element(ag__writer *w, const ag__asm *i, int y) {
@@ -231,15 +209,9 @@ static void load_attribute(ag__writer *w, bool wide, int y, int attributes, int 
         put(w, broadcast(true, y, ag__at_base(AG__RAX, 8 * k)));
         return;
     }
-    put(w, (evex){.map = AG__MAP_0F,
-                  .prefix = AG__P_F2,
-                  .opcode = 0x5a, /* vcvtsd2ss */
-                  .wide = true,
-                  .reg = SCRATCH,
-                  .vvvv = SCRATCH,
-                  .o = ag__at_base(AG__RAX, 8 * k),
-                  .unit = 8,
-                  .immediate = -1});
+    evex e = form(AG__MAP_0F, AG__P_F2, 0x5a, XMM, true, SCRATCH, ag__at_base(AG__RAX, 8 * k)); /* vcvtsd2ss */
+    e.vvvv = SCRATCH, e.unit = 8;
+    put(w, e);
     put(w, broadcast(false, y, ag__in_register(SCRATCH)));
 }
 
@@ -280,7 +252,7 @@ static void store(ag__writer *w, const ag__asm *i) {
         e = move(ag__length(w, i->wide), i->wide, false, i->a, ag__slot_part(w, i));
         if (w->m->slot[i->at].past && !w->tail) e.opcode = AG__STREAM;
     }
-    e.mask = tail_mask(w);
+    e.mask = (uint8_t)tail_mask(w);
     put(w, e);
 }
 
@@ -304,23 +276,20 @@ static void set_last(ag__writer *w, evex *e, const ag__asm *i) {
     }
 }
 
-static const ag__operand later = {-1, -1, -1, 0, 0};
-
 static void compute(ag__writer *w, const ag__asm *i) {
     const int form = ag__encodings[i->code].form;
     if (form == AG__BINARY) need_vector(w, i->a);
     evex e = coded(w, i->code, i->wide, i->y, form == AG__BINARY ? i->a : 0, later);
     set_last(w, &e, i);
-    if (form == AG__SHIFT) e.reg = ag__encodings[i->code].value, e.vvvv = i->y, e.immediate = i->k;
-    if (i->code == AG__WIDEN) e.length = ag__length(w, true), e.unit = 16 << ag__length(w, false);
+    if (form == AG__SHIFT) e.reg = (int8_t)ag__encodings[i->code].value, e.vvvv = i->y, e.immediate = (int8_t)i->k;
+    if (i->code == AG__WIDEN) e.length = (uint8_t)ag__length(w, true), e.unit = (uint8_t)(16 << ag__length(w, false));
     forget_mask(w, i->y);
     put(w, e);
 }
 
 static void compute_fma(ag__writer *w, const ag__asm *i) {
-    evex e = {.map = AG__MAP_0F38, .prefix = AG__P_66, .opcode = i->k, .wide = i->wide, .reg = i->y, .vvvv = i->a};
-    e.length = ag__length(w, i->wide);
-    e.immediate = -1;
+    evex e = form(AG__MAP_0F38, AG__P_66, i->k, ag__length(w, i->wide), i->wide, i->y, later);
+    e.vvvv = i->a;
     set_last(w, &e, i);
     forget_mask(w, i->y);
     put(w, e);
@@ -339,7 +308,7 @@ static void compute_rarely(ag__writer *w, const ag__asm *i) {
 static void compare(ag__writer *w, const ag__asm *i) {
     evex e = coded(w, i->code, i->wide, 0, i->a, later);
     set_last(w, &e, i);
-    e.reg = result_mask(w, i->y, i->wide);
+    e.reg = (int8_t)result_mask(w, i->y, i->wide);
     put(w, e);
 }
 
@@ -347,15 +316,9 @@ static void compare(ag__writer *w, const ag__asm *i) {
 static void turn(ag__writer *w, const ag__asm *i) {
     need_vector(w, i->b);
     forget_mask(w, i->y);
-    put(w, (evex){.map = AG__MAP_0F3A,
-                  .prefix = AG__P_66,
-                  .opcode = 0x03, /* valignd, valignq */
-                  .length = ag__length(w, i->wide),
-                  .wide = i->wide,
-                  .reg = i->y,
-                  .vvvv = i->b,
-                  .o = ag__in_register(i->b),
-                  .immediate = i->k});
+    evex e = form(AG__MAP_0F3A, AG__P_66, 0x03, ag__length(w, i->wide), i->wide, i->y, ag__in_register(i->b));
+    e.vvvv = i->b, e.immediate = (int8_t)i->k; /* valignd, valignq */
+    put(w, e);
 }
 
 static void finish(ag__writer *w, const ag__asm *i) {
@@ -376,10 +339,10 @@ static void compute_strong(ag__writer *w, const ag__asm *i) {
 
 /* y <- k ? b : a by lanes. */
 static void blend(ag__writer *w, const ag__asm *i, int k, int a, evex e) {
-    e.map = AG__MAP_0F38, e.prefix = AG__P_66, e.opcode = 0x65;
-    e.length = ag__length(w, i->wide), e.wide = i->wide, e.reg = i->y, e.vvvv = a, e.mask = k, e.immediate = -1;
+    evex y = form(AG__MAP_0F38, AG__P_66, 0x65, ag__length(w, i->wide), i->wide, i->y, e.o);
+    y.vvvv = (int8_t)a, y.mask = (uint8_t)k, y.broadcast = e.broadcast;
     forget_mask(w, i->y);
-    put(w, e);
+    put(w, y);
 }
 
 static void select(ag__writer *w, const ag__asm *i) {
@@ -393,7 +356,7 @@ static void select(ag__writer *w, const ag__asm *i) {
 static void keep_where(ag__writer *w, const ag__asm *i) {
     evex e = move(ag__length(w, i->wide), i->wide, true, i->y, later);
     set_last(w, &e, i);
-    if (e.broadcast) e = broadcast(i->wide, i->y, e.o), e.length = ag__length(w, i->wide);
+    if (e.broadcast) e = broadcast(i->wide, i->y, e.o), e.length = (uint8_t)ag__length(w, i->wide);
     e = masked(e, mask_of(w, i->a, i->wide));
     forget_mask(w, i->y);
     put(w, e);

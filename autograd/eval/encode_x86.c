@@ -87,7 +87,7 @@ ag__operand ag__slot_part(ag__writer *w, const ag__asm *i) {
         index = AG__RCX;
         at %= AG__LANES;
     }
-    return (ag__operand){-1, address_of(w, i->at), index, scale, at << scale};
+    return (ag__operand){-1, (int8_t)address_of(w, i->at), (int8_t)index, (int8_t)scale, at << scale};
 }
 
 ag__operand ag__lanes_part(ag__writer *w, int slot, int vector) {

@@ -29,11 +29,11 @@ typedef struct ag__writer {
     uint32_t only_masked; /* and of these for those whose own bits are yet to be made */
 } ag__writer;
 
-typedef struct ag__operand {
-    int reg;   /* −1: memory */
-    int base;  /* −1: the pool */
-    int index; /* −1: none */
-    int scale; /* logarithm */
+typedef struct ag__operand { /* as small as a general register */
+    int8_t reg;   /* −1: memory */
+    int8_t base;  /* −1: the pool */
+    int8_t index; /* −1: none */
+    int8_t scale; /* logarithm */
     int32_t offset;
 } ag__operand;
 
@@ -47,9 +47,11 @@ typedef struct ag__vectors {
     void (*masks)(ag__writer *w, bool in, int32_t at); /* mask registers from the frame, or into it; through rax */
 } ag__vectors;
 
-static inline ag__operand ag__in_register(int reg) { return (ag__operand){.reg = reg, .index = -1}; }
+static inline ag__operand ag__in_register(int reg) { return (ag__operand){.reg = (int8_t)reg, .index = -1}; }
 static inline ag__operand ag__in_pool(int32_t at) { return (ag__operand){-1, -1, -1, 0, at}; }
-static inline ag__operand ag__at_base(int base, int32_t offset) { return (ag__operand){-1, base, -1, 0, offset}; }
+static inline ag__operand ag__at_base(int base, int32_t offset) {
+    return (ag__operand){-1, (int8_t)base, -1, 0, offset};
+}
 static inline ag__operand ag__in_frame(int32_t at) { return ag__at_base(AG__RSP, at); }
 
 void ag__put_byte(ag__writer *w, unsigned b);
