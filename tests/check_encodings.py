@@ -569,6 +569,12 @@ class Avx512:
     def store(self, m, i):
         tail = "{k7}" if m.tail else ""
         if not i.truth:
+            if m.tail and m.slots[i.at][1]:
+                move, full = f"{{evex}} vmovup{PS[i.wide]}", vector(31, m.bits(i.wide))
+                where = m.element(i)
+                m.emit(f"{move} {full}, {where}", f"{{load}} {move} {full}{{k7}}, {vector(i.a, m.bits(i.wide))}")
+                m.emit(f"{move} {where}, {full}")
+                return
             name = "vmovntp" if m.slots[i.at][2] and not m.tail else "vmovup"
             m.emit(f"{{evex}} {name}{PS[i.wide]} {m.element(i)}{tail}, {vector(i.a, m.bits(i.wide))}")
             return

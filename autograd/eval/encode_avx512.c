@@ -249,8 +249,17 @@ static void store(ag__writer *w, const ag__asm *i) {
         ag__operand o = ag__slot_part(w, i);
         e = w->tail || w->m->lanes == 16 ? move_bytes(false, SCRATCH, o) : move_half(false, SCRATCH, o);
     } else {
-        e = move(ag__length(w, i->wide), i->wide, false, i->a, ag__slot_part(w, i));
+        const int length = ag__length(w, i->wide);
+        e = move(length, i->wide, false, i->a, ag__slot_part(w, i));
         if (w->m->slot[i->at].past && !w->tail) e.opcode = AG__STREAM;
+        if (w->m->slot[i->at].lanes && w->tail) { /* they are read soon, and a part of a vector would not be passed on */
+            evex some = move(length, i->wide, true, SCRATCH, ag__in_register(i->a));
+            some.mask = TAIL;
+            put(w, move(length, i->wide, true, SCRATCH, e.o));
+            put(w, some);
+            put(w, move(length, i->wide, false, SCRATCH, e.o));
+            return;
+        }
     }
     e.mask = (uint8_t)tail_mask(w);
     put(w, e);
