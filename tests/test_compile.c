@@ -1024,7 +1024,8 @@ static folding make_folding(const ag_op *function, int dtype, int folds, unsigne
 }
 
 static void check_folding(const folding *f, ag__code *code, int dtype, int64_t n) {
-    _Alignas(8) static char x[200 * 8], term[200 * 8], lanes[FOLDS][LANES * 8], want[FOLDS][LANES * 8], result[FOLDS][8];
+    _Alignas(8) static char x[200 * 8], term[200 * 8], lanes[FOLDS][LANES * 8], want[FOLDS][LANES * 8],
+        result[FOLDS][8];
     int64_t size = bytes_of(dtype);
     void *slot[FOLD_SLOTS] = {x, NULL};
     fill(dtype, x, n);

@@ -231,7 +231,7 @@ static ag_tensor *past_the_caches(void) {
     ag_tensor *x = data(AG_F32, rows, columns, 1);
     return ag_mul(ag_add(x, data(AG_F32, 1, columns, 2)), x);
 }
-static ag_tensor *(*const programs[])(void) = {narrow_rows,  medium_rows, columns_alone, long_rows,
+static ag_tensor *(*const programs[])(void) = {narrow_rows,  medium_rows, columns_alone,  long_rows,
                                                without_rows, of_integers, past_the_caches};
 enum { PROGRAMS = sizeof programs / sizeof *programs };
 

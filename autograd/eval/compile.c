@@ -715,8 +715,8 @@ static bool commutes(int code) {
 
 /* Load operands into registers, except the last one if it may stay in memory. */
 static void fetch_operands(program *p, ag__asm *in, const value *v) {
-    bool only_registers = v->code == AG__SHIFT_LEFT || v->code == AG__SHIFT_RIGHT || v->code == AG__NARROW_TRUTH ||
-                          v->code == AG__TURN;
+    bool only_registers =
+        v->code == AG__SHIFT_LEFT || v->code == AG__SHIFT_RIGHT || v->code == AG__NARROW_TRUTH || v->code == AG__TURN;
     if (v->operands == 3) {
         in->k = (uint16_t)fetch(p, v->x[0]);
         in->a = fetch(p, v->x[2]);

@@ -18,7 +18,7 @@ typedef struct ag__code_slot {
     bool one;
     bool out; /* needed afterwards, so stored if a step of this program writes it; else it may live in registers only */
     bool lanes;
-    bool past; /* stored past the caches, if it is no bool: its memory begins where a cache line does */
+    bool past;       /* stored past the caches, if it is no bool: its memory begins where a cache line does */
     uint16_t result; /* of an output of lanes: 1 + the slot of one element that gets their fold; 0: none */
 } ag__code_slot;
 

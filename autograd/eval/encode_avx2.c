@@ -164,8 +164,8 @@ static void narrow_truth(ag__writer *w, const ag__asm *i) {
 static void turn(ag__writer *w, const ag__asm *i) {
     const int bytes = i->k * (i->wide ? 8 : 4);
     const ag__operand b = ag__in_register(i->b);
-    if (bytes == 16) vex(w, AG__MAP_0F3A, AG__P_66, 0x06, true, i->y, i->b, b, 1);      /* vperm2f128 */
-    else vex(w, AG__MAP_0F3A, AG__P_66, 0x04, full(w, i->wide), i->y, 0, b, 1); /* vpermilps */
+    if (bytes == 16) vex(w, AG__MAP_0F3A, AG__P_66, 0x06, true, i->y, i->b, b, 1); /* vperm2f128 */
+    else vex(w, AG__MAP_0F3A, AG__P_66, 0x04, full(w, i->wide), i->y, 0, b, 1);    /* vpermilps */
     ag__put_byte(w, bytes == 16 ? 0x01 : bytes == 8 ? 0x4e : 0xb1);
 }
 

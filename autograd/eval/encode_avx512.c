@@ -122,7 +122,6 @@ static void need_vector(ag__writer *w, int reg) {
     bool wide = w->masked_wide[k - 1];
     w->only_masked &= ~(1u << reg);
     put(w, form(AG__MAP_0F38, AG__P_F3, 0x38, ag__length(w, wide), wide, reg, ag__in_register(k))); /* vpmovm2d or q */
-
 }
 
 static void forget_mask(ag__writer *w, int reg) {
@@ -228,9 +227,7 @@ static void load(ag__writer *w, const ag__asm *i, int y) {
     case AG__IN_FRAME: put(w, move(ZMM, false, true, y, ag__in_frame(i->at))); break;
     case AG__IN_POOL: put(w, broadcast(i->wide, y, constant(i->at))); break;
     case AG__IN_SLOT: load_element(w, i, y); break;
-    case AG__IN_LANES:
-        put(w, move(ag__length(w, i->wide), i->wide, true, y, ag__lanes_part(w, i->at, i->k)));
-        break;
+    case AG__IN_LANES: put(w, move(ag__length(w, i->wide), i->wide, true, y, ag__lanes_part(w, i->at, i->k))); break;
     case AG__IN_SINGLE: load_single(w, i->wide, i->truth, y, i->at); break;
     case AG__IN_ATTRIBUTES_WHOLE: load_whole_attribute(w, i, y); break;
     default: load_attribute(w, i->wide, y, i->at, i->k); break;
@@ -252,7 +249,7 @@ static void store(ag__writer *w, const ag__asm *i) {
         const int length = ag__length(w, i->wide);
         e = move(length, i->wide, false, i->a, ag__slot_part(w, i));
         if (w->m->slot[i->at].past && !w->tail) e.opcode = AG__STREAM;
-        if (w->m->slot[i->at].lanes && w->tail) { /* they are read soon, and a part of a vector would not be passed on */
+        if (w->m->slot[i->at].lanes && w->tail) { /* they are read soon: a part of a vector would not be passed on */
             evex some = move(length, i->wide, true, SCRATCH, ag__in_register(i->a));
             some.mask = TAIL;
             put(w, move(length, i->wide, true, SCRATCH, e.o));

@@ -30,10 +30,10 @@ typedef struct ag__writer {
 } ag__writer;
 
 typedef struct ag__operand { /* as small as a general register */
-    int8_t reg;   /* −1: memory */
-    int8_t base;  /* −1: the pool */
-    int8_t index; /* −1: none */
-    int8_t scale; /* logarithm */
+    int8_t reg;              /* −1: memory */
+    int8_t base;             /* −1: the pool */
+    int8_t index;            /* −1: none */
+    int8_t scale;            /* logarithm */
     int32_t offset;
 } ag__operand;
 

@@ -44,24 +44,24 @@ typedef struct ag__cell { /* a value of the program */
 } ag__cell;
 
 typedef enum ag__does {
-    AG__MAP,         /* y[i] = f(x[0][i], …) over the strip */
-    AG__MAP_ROWS,    /* the same over the strip's rows, one element each */
-    AG__FILL,        /* y = the one element of tensor x, over the strip */
-    AG__FILL_ROWS,   /* over the strip's rows */
-    AG__REPEAT,      /* y = the columns of tensor x, once for each row of a strip */
-    AG__SPREAD,      /* y = each row's element of cell x, over its columns */
-    AG__PACK,        /* y = the strip's elements of a strided tensor x */
-    AG__PACK_ROWS,   /* the same over the strip's rows */
-    AG__PUT_PAST,    /* y = the strip of cell x, written past the caches */
-    AG__FOLD_ROWS,   /* y = the fold of each row of cell x */
-    AG__START_DOWN,  /* y = the identity element, where a group of rows begins */
-    AG__FOLDED_ROW,  /* machine code has folded a row: y is finished as the reduction says */
-    AG__RUN,         /* machine code for several AG__MAP */
-    AG__RUN_ROWS,    /* and for several AG__MAP_ROWS */
-    AG__FOLD_ALL,    /* the strip's share in the fold of all elements */
-    AG__FOLD_LONG,   /* the same, of a row that is longer than a strip */
-    AG__FOLD_DOWN,   /* the strip's rows' share in the folds of columns */
-    AG__FOLDED_DOWN  /* nothing: machine code has done it */
+    AG__MAP,        /* y[i] = f(x[0][i], …) over the strip */
+    AG__MAP_ROWS,   /* the same over the strip's rows, one element each */
+    AG__FILL,       /* y = the one element of tensor x, over the strip */
+    AG__FILL_ROWS,  /* over the strip's rows */
+    AG__REPEAT,     /* y = the columns of tensor x, once for each row of a strip */
+    AG__SPREAD,     /* y = each row's element of cell x, over its columns */
+    AG__PACK,       /* y = the strip's elements of a strided tensor x */
+    AG__PACK_ROWS,  /* the same over the strip's rows */
+    AG__PUT_PAST,   /* y = the strip of cell x, written past the caches */
+    AG__FOLD_ROWS,  /* y = the fold of each row of cell x */
+    AG__START_DOWN, /* y = the identity element, where a group of rows begins */
+    AG__FOLDED_ROW, /* machine code has folded a row: y is finished as the reduction says */
+    AG__RUN,        /* machine code for several AG__MAP */
+    AG__RUN_ROWS,   /* and for several AG__MAP_ROWS */
+    AG__FOLD_ALL,   /* the strip's share in the fold of all elements */
+    AG__FOLD_LONG,  /* the same, of a row that is longer than a strip */
+    AG__FOLD_DOWN,  /* the strip's rows' share in the folds of columns */
+    AG__FOLDED_DOWN /* nothing: machine code has done it */
 } ag__does;
 
 typedef struct ag__instruction {

@@ -121,8 +121,7 @@ static void take_folds(ag__lowering *l, uint32_t end) {
 static void replace_folds(ag__lowering *l) {
     for (uint32_t i = 0; i < l->taken.count; i++) {
         ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
-        ag__instruction start = {
-            .does = AG__START_DOWN, .dtype = q->dtype, .node = q->node, .y = l->taken.at[i].folds};
+        ag__instruction start = {.does = AG__START_DOWN, .dtype = q->dtype, .node = q->node, .y = l->taken.at[i].folds};
         if (q->does == AG__FOLD_DOWN) AG__APPEND(&l->p->maker, &l->starts, start);
         q->does = q->does == AG__FOLD_DOWN ? AG__FOLDED_DOWN : AG__FOLDED_ROW;
         q->inputs = 0;
