@@ -54,6 +54,7 @@ static const char *const reasons[] = {
     "no part of a row",
     "another instruction than code",
     "no code for several rows",
+    "no pairs of rows",
 };
 enum { REASONS = sizeof reasons / sizeof *reasons };
 
@@ -168,6 +169,7 @@ static void damage_region(const site *at, ag__region *r) {
     CHANGED(at, r->columns, was.columns - 1);
     CHANGED(at, r->size, was.size - 1);
     CHANGED(at, r->block, 0);
+    CHANGED(at, r->pairs, !was.pairs);
     CHANGED(at, r->several, at->p->plan->codes.count);
     if (was.several == AG__NONE) return;
     CHANGED(at, r->together, 1);

@@ -323,10 +323,12 @@ static next_row next_row_of(const ag__running *r) {
     return y;
 }
 
-static void ask_for_part(const ag__running *r, const next_row *next, uint32_t part, char *const *address) {
+/* The row is so many rows below. */
+static void ask_for_part(const ag__running *r, const next_row *next, uint32_t part, uintptr_t below,
+                         char *const *address) {
     for (uint32_t i = 0; i < next->cells; i++) {
         const uintptr_t bytes = r->step[next->cell[i]], start = bytes * part / next->parts;
-        const uintptr_t row = (uintptr_t)address[next->cell[i]] + bytes;
+        const uintptr_t row = (uintptr_t)address[next->cell[i]] + below * bytes;
         ag__ask_for(row + start, bytes * (part + 1) / next->parts - start);
     }
 }
@@ -334,7 +336,7 @@ static void ask_for_part(const ag__running *r, const next_row *next, uint32_t pa
 static void run_asking(const ag__running *r, const strip *at, const next_row *next, char **address) {
     const ag__instruction *q = AG__FROM(&r->plan->instructions, r->region->begin);
     for (uint32_t k = 0, part = 0; k < r->region->count; k++) {
-        if (q[k].does == AG__RUN) ask_for_part(r, next, part++, address);
+        if (q[k].does == AG__RUN) ask_for_part(r, next, part++, 1, address);
         run_instruction(r, q + k, at, address);
     }
 }
@@ -371,8 +373,12 @@ int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
     return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
 }
 
-static void move_on(const ag__running *r, char **address) {
-    for (uint32_t i = 0; i < r->region->cells; i++) address[i] = (char *)((uintptr_t)address[i] + r->step[i]);
+/* The addresses of `rows` rows, a table for each, move on by as many. */
+static void move_on(const ag__running *r, uint32_t rows, char **address) {
+    const uint32_t cells = r->region->cells;
+    for (uint32_t i = 0; i < cells; i++)
+        for (uint32_t c = 0; c < rows && r->step[i]; c++)
+            address[c * cells + i] = (char *)((uintptr_t)address[c * cells + i] + rows * r->step[i]);
 }
 
 /* The rows of a group from this one on, some at a time: the addresses of a row are followed by those of the next. */
@@ -384,13 +390,31 @@ static AG__RARE void run_several(const ag__running *r, strip *at, int64_t last, 
         if (q + k != only) run_instruction(r, q + k, at, address);
     for (uint32_t i = 0; i < (rows - 1) * cells; i++)
         address[cells + i] = (char *)((uintptr_t)address[i] + r->step[i % cells]);
-    for (; at->row + rows <= last; at->row += rows) {
+    for (; at->row + rows <= last; at->row += rows, move_on(r, rows, address))
         run_code_of(r, g->several, only->attribute, at->n, address);
-        for (uint32_t i = 0; i < cells; i++)
-            for (uint32_t c = 0; c < rows && r->step[i]; c++)
-                address[c * cells + i] = (char *)((uintptr_t)address[c * cells + i] + rows * r->step[i]);
+    for (; at->row < last; at->row++, move_on(r, 1, address)) run_code(r, only, at->n, address);
+}
+
+/* The rows of a group in pairs: where a fold of one ends, the other has work for the processor. next: what to ask for;
+ * NULL: nothing. */
+static AG__RARE void run_pairs(const ag__running *r, strip *at, int64_t last, const next_row *next, char *scratch,
+                               char **address) {
+    const ag__region *g = r->region;
+    const ag__instruction *q = AG__FROM(&r->plan->instructions, g->begin);
+    strip below = *at;
+    below.row++, below.start += g->columns;
+    aim(r, &below, scratch + (size_t)g->temps * AG__UNIT, address + g->cells);
+    for (; below.row < last; at->row += 2, below.row += 2, at->start += 2 * g->columns, below.start += 2 * g->columns) {
+        for (uint32_t k = 0, part = 0; k < g->count; k++) {
+            const bool asks = next && q[k].does == AG__RUN;
+            for (uint32_t c = 0; c < 2 && asks; c++) ask_for_part(r, next, part, 2, address + c * g->cells);
+            part += asks;
+            run_instruction(r, q + k, at, address);
+            run_instruction(r, q + k, &below, address + g->cells);
+        }
+        move_on(r, 2, address);
     }
-    for (; at->row < last; at->row++, move_on(r, address)) run_code(r, only, at->n, address);
+    if (at->row < last) run_aimed(r, at, address);
 }
 
 /* Strips of a row each, or of a block of its columns: the addresses move along. A group of rows is done block by block,
@@ -410,8 +434,12 @@ static void run_single_rows(const ag__running *r, int64_t first, int64_t end, ch
                 run_several(r, &at, last, address);
                 continue;
             }
+            if (r->region->pairs) {
+                run_pairs(r, &at, last, next.cells && last + 1 < end ? &next : NULL, scratch, address);
+                continue;
+            }
             for (; at.row < last; at.row++, at.start += width) {
-                if (at.row > row) move_on(r, address);
+                if (at.row > row) move_on(r, 1, address);
                 if (code && at.row > row) run_code(r, code, at.n, address);
                 else if (next.cells && each >= width && at.row + 1 < end) run_asking(r, &at, &next, address);
                 else run_aimed(r, &at, address);
@@ -463,8 +491,10 @@ static void prepare(const ag__running *r, char *scratch, char **address) {
     const ag__instruction *q = AG__FROM(&r->plan->instructions, g->once);
     int64_t n = ag__strip_elements(g);
     strip at = {.rows = g->tile, .columns = g->form == AG__ROWS ? g->columns : n, .n = n};
-    if (g->prepares) aim(r, &at, scratch, address);
-    for (uint32_t k = 0; k < g->prepares; k++) run_instruction(r, q + k, &at, address);
+    for (int row = 0; row <= g->pairs && g->prepares; row++, scratch += (size_t)g->temps * AG__UNIT) {
+        aim(r, &at, scratch, address);
+        for (uint32_t k = 0; k < g->prepares; k++) run_instruction(r, q + k, &at, address);
+    }
 }
 
 void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {

@@ -353,6 +353,21 @@ static int64_t block_of(const ag__lowering *l, int64_t bytes) {
     return bytes * columns <= AG__ROW_PART ? columns : (PART / AG__ROW_STEP / bytes + 1) * AG__ROW_STEP;
 }
 
+/* Whether rows are computed in pairs: those that take several pieces of machine code, if the first cache has room for
+ * two. */
+static bool goes_in_pairs(const ag__lowering *l) {
+    const ag__region *r = l->r;
+    int64_t bytes = 0, runs = 0;
+    for (uint32_t k = 0; k < l->body.count; k++) runs += l->body.at[k].does == AG__RUN;
+    for (uint32_t x = r->cell; x < l->plan->cells.count; x++) {
+        const ag__cell *cell = ag__cell_at(l, x);
+        const bool of_elements = !cell->rows && !cell->lanes && cell->where != AG__AT_NOTHING;
+        if (of_elements && cell->where != AG__AT_ONE) bytes += cell->bytes;
+    }
+    const bool single = r->form == AG__ROWS && r->tile == 1 && r->inner == 1;
+    return single && runs > 1 && r->products == 0 && 2 * bytes * r->columns <= AG__ROW_PART;
+}
+
 static void end(ag__lowering *l) {
     ag__region *r = l->r;
     r->products = l->plan->products.count - r->product;
@@ -369,6 +384,7 @@ static void end(ag__lowering *l) {
     r->block = block_of(l, bytes);
     r->several = AG__NONE;
     if (bytes > 0) ag__make_several(l);
+    r->pairs = goes_in_pairs(l);
 }
 
 void ag__lower(ag__planner *p, uint32_t s) {

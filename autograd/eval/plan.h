@@ -89,6 +89,7 @@ typedef struct ag__region {
     uint32_t begin, count;          /* and for each; */
     uint32_t only; /* the one of machine code that is all there is but where a group of rows begins; AG__NONE: none */
     uint32_t several, together; /* and code that does the same for so many rows at a time; AG__NONE: none */
+    bool pairs;                 /* each instruction runs for a row, and then for the next one */
     uint32_t output, outputs;   /* values whose buffers are made */
     uint32_t folds;             /* finished after the last strip */
     uint32_t temps;             /* scratch memory in units of AG__UNIT bytes */

@@ -115,10 +115,13 @@ static size_t products_memory(const ag__execution *e, const ag__region *g) {
     return most;
 }
 
-/* A share's own: for its scratch memory and addresses; */
+/* A share's own: for scratch memory, that of two rows in pairs; */
+static size_t scratch_bytes(const ag__region *g) { return (size_t)g->temps * AG__UNIT * (g->pairs ? 2 : 1); }
+
+/* and for addresses; */
 static size_t own_bytes(const ag__region *g) {
-    const size_t addresses = g->several != AG__NONE ? g->together : g->inner > 1 ? 2 : 1;
-    return rounded((size_t)g->temps * AG__UNIT + (size_t)g->cells * sizeof(char *) * addresses);
+    const size_t tables = g->several != AG__NONE ? g->together : g->inner > 1 || g->pairs ? 2 : 1;
+    return rounded(scratch_bytes(g) + (size_t)g->cells * sizeof(char *) * tables);
 }
 
 /* and with products, for other addresses, for what computes one, and for rows of all. */
@@ -283,7 +286,7 @@ static void run_share(void *b_, int i, int n) {
     const int64_t units = ag__region_units(b->r.region), first = ag__share_start(units, i, n),
                   end = ag__share_start(units, i + 1, n);
     char *scratch = b->scratch + (size_t)i * b->each;
-    char **address = (char **)(void *)(scratch + (size_t)b->r.region->temps * AG__UNIT);
+    char **address = (char **)(void *)(scratch + scratch_bytes(b->r.region));
     if (b->r.region->products) run_by_rows(b, first, end, scratch, address, scratch + own_bytes(b->r.region));
     else ag__run_units(&b->r, first, end, scratch, address);
 }

@@ -225,6 +225,7 @@ static void check_form(verifying *v) {
            "another instruction than code");
     expect(v, r->several == AG__NONE || (r->only != AG__NONE && r->several < v->plan->codes.count && r->together > 1),
            "no code for several rows");
+    expect(v, !r->pairs || (r->tile == 1 && r->inner == 1 && whole && r->several == AG__NONE), "no pairs of rows");
     expect(v, r->packed ? r->tile % r->inner == 0 : r->inner == 1 || r->tile <= r->inner, "interleaved rows are cut");
 }
 
