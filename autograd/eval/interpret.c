@@ -407,10 +407,11 @@ static AG__RARE void run_pairs(const ag__running *r, strip *at, int64_t last, co
     for (; below.row < last; at->row += 2, below.row += 2, at->start += 2 * g->columns, below.start += 2 * g->columns) {
         for (uint32_t k = 0, part = 0; k < g->count; k++) {
             const bool asks = next && q[k].does == AG__RUN;
-            for (uint32_t c = 0; c < 2 && asks; c++) ask_for_part(r, next, part, 2, address + c * g->cells);
-            part += asks;
+            if (asks) ask_for_part(r, next, part, 2, address);
             run_instruction(r, q + k, at, address);
+            if (asks) ask_for_part(r, next, part, 2, address + g->cells);
             run_instruction(r, q + k, &below, address + g->cells);
+            part += asks;
         }
         move_on(r, 2, address);
     }

@@ -353,8 +353,8 @@ static int64_t block_of(const ag__lowering *l, int64_t bytes) {
     return bytes * columns <= AG__ROW_PART ? columns : (PART / AG__ROW_STEP / bytes + 1) * AG__ROW_STEP;
 }
 
-/* Whether rows are computed in pairs: those that take several pieces of machine code, if the first cache has room for
- * two. */
+/* Whether rows are computed in pairs: those that take several pieces of machine code, which fold them, if the first
+ * cache has room for about two. */
 static bool goes_in_pairs(const ag__lowering *l) {
     const ag__region *r = l->r;
     int64_t bytes = 0, runs = 0;
@@ -365,7 +365,7 @@ static bool goes_in_pairs(const ag__lowering *l) {
         if (of_elements && cell->where != AG__AT_ONE) bytes += cell->bytes;
     }
     const bool single = r->form == AG__ROWS && r->tile == 1 && r->inner == 1;
-    return single && runs > 1 && r->products == 0 && 2 * bytes * r->columns <= AG__ROW_PART;
+    return single && runs > 1 && r->products == 0 && r->columns <= AG__STRIP && 2 * bytes * r->columns <= AG__PAIRED;
 }
 
 static void end(ag__lowering *l) {
