@@ -264,7 +264,10 @@ CHOSEN = [
     ("autograd/eval/lower.c", "static AG__RARE void choose_tile(const ag__lowering *l, ag__region *r) {",
      [("AG__SLAB", "true", "r->inner * r->columns * element_of(l)")]),
     ("autograd/eval/lower.c", "    r->tile = r->inner;",
-     [("AG__LONG_ROW", "code && r->form == AG__ROWS && r->inner == 1", "r->columns * element_of(l)")]),
+     [(name, f"code && bytes == {name} && r->form == AG__ROWS && r->inner == 1", "r->columns * element_of(l)")
+      for name in ["AG__LONG_ROW", "AG__LONG_ROW_DOWN"]]),
+    ("autograd/eval/interpret.c", "    const uint32_t cells = g->cells, rows = g->together;",
+     [("AG__ROWS_TOGETHER", "rows == AG__ROWS_TOGETHER", "last - at->row")]),
     ("autograd/eval/region.c", "    const int64_t each = ag__unit_elements(g), some = units_at_once(g);",
      [("AG__ROWS_STRIPS", "g->products > 0 && g->ahead == AG__ROWS_STRIPS * AG__STRIP", "(double)g->size / AG__STRIP")]),
     ("autograd/eval/runs.c", "    uint32_t end = k;\n    l->steps.count = 0;",
