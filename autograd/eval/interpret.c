@@ -100,11 +100,21 @@ static void fold_down(const ag__running *r, const ag__instruction *q, const stri
     }
 }
 
+/* x: the folds of blocks; NULL: y is their fold already. */
+static void finish_row(const ag_tensor *t, int64_t columns, char *y, char *x) {
+    const ag_reduction *op = t->op->reduction;
+    if (x) {
+        ag__join(op, t->dtype, x, (columns - 1) / AG__STRIP + 1, 1);
+        memcpy(y, x, ag__bytes(t));
+    }
+    if (op->finish[t->dtype]) op->finish[t->dtype](1, y, columns);
+}
+
 static void run_folds(const ag__running *r, const ag__instruction *q, const strip *at, char *y, char *x) {
     const ag_tensor *t = r->table[q->node];
     switch (q->does) {
     case AG__FOLD_ROWS: fold_rows(r, q, at, y, x); break;
-    case AG__FOLDED_ROW: t->op->reduction->finish[t->dtype](1, y, at->columns); break;
+    case AG__FOLDED_ROW: finish_row(t, at->columns, y, x); break;
     case AG__START_DOWN:
         if (at->row % AG__ROWS_A_GROUP == 0) start_folds(t, y, at->columns);
         break;
@@ -224,6 +234,24 @@ static void run_code(const ag__running *r, const ag__instruction *q, int64_t n, 
     run_code_of(r, q->node, q->attribute, n, address);
 }
 
+/* A row in blocks of a strip each, which have folds of their own: what has one element a row stays, except the results
+ * of these, which belong to no tensor, and are put side by side. */
+static AG__RARE void run_blocks(const ag__running *r, const ag__instruction *q, int64_t columns, char **address) {
+    const uint32_t *operand = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
+    for (int64_t from = 0, n; from < columns; from += n) {
+        n = ag__lesser(columns - from, AG__STRIP);
+        run_code(r, q, n, address);
+        for (uint32_t i = 0; i < q->inputs + (uint32_t)q->outputs; i++) {
+            const uint32_t k = operand[i] - first;
+            const ag__cell *cell = &r->cell[k];
+            const bool stays = cell->where == AG__AT_ONE || (cell->rows && cell->index != AG__NONE);
+            const int64_t on = cell->rows ? 1 : n, all = cell->rows ? (columns - 1) / AG__STRIP + 1 : columns;
+            const int64_t by = stays ? 0 : from + n < columns ? on : on - all;
+            address[k] = (char *)((uintptr_t)address[k] + (uintptr_t)(by * cell->bytes));
+        }
+    }
+}
+
 /* An operation over the elements of interleaved rows, column by column; what has one element a row stays. */
 static AG__RARE void run_columns(const ag__running *r, const ag__instruction *q, const strip *at, char **address) {
     const uint32_t *operand = AG__FROM(&r->plan->operands, q->x), first = r->region->cell;
@@ -248,7 +276,10 @@ static void run_instruction(const ag__running *r, const ag__instruction *q, cons
         return;
     }
     switch (q->does) {
-    case AG__RUN: run_code(r, q, at->n, address); return;
+    case AG__RUN:
+        if (q->y) run_blocks(r, q, at->n, address);
+        else run_code(r, q, at->n, address);
+        return;
     case AG__RUN_ROWS: run_code(r, q, at->rows, address); return;
     case AG__MAP: run_map(r, q, at->n, address, 0); return;
     case AG__MAP_ROWS: run_map(r, q, at->rows, address, 0); return;

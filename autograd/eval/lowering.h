@@ -64,7 +64,9 @@ static inline const uint32_t *ag__operands_of(const ag__lowering *l, const ag__i
 uint32_t ag__cell_of(const ag__lowering *l, uint32_t i);
 
 /* Whether y is a cell. */
-static inline bool ag__has_cell(const ag__instruction *q) { return q->does < AG__START_DOWN; }
+static inline bool ag__has_cell(const ag__instruction *q) {
+    return q->does < AG__START_DOWN || (q->does == AG__FOLDED_ROW && q->inputs);
+}
 
 /* A further cell, of tensor t with index `of`. 0 if out of memory. */
 static inline uint32_t ag__cell_new(ag__lowering *l, uint32_t of, const ag_tensor *t, ag__where where, bool rows) {

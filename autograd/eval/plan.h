@@ -55,7 +55,7 @@ typedef enum ag__does {
     AG__PUT_PAST,   /* y = the strip of cell x, written past the caches */
     AG__FOLD_ROWS,  /* y = the fold of each row of cell x */
     AG__START_DOWN, /* y = the identity element, where a group of rows begins */
-    AG__FOLDED_ROW, /* machine code has folded a row: y is finished as the reduction says */
+    AG__FOLDED_ROW, /* machine code has folded a row: y, or the blocks in x, is finished as the reduction says */
     AG__RUN,        /* machine code for several AG__MAP */
     AG__RUN_ROWS,   /* and for several AG__MAP_ROWS */
     AG__FOLD_ALL,   /* the strip's share in the fold of all elements */
@@ -69,7 +69,8 @@ typedef struct ag__instruction {
     uint8_t dtype; /* that chooses the kernel: of the last input */
     uint16_t inputs;
     uint32_t node; /* index of the operation; of an instruction that only fetches, of the tensor; machine code: which */
-    uint32_t y;    /* cell; of a fold that is finished after the last strip: its number among those */
+    uint32_t y;    /* cell; of a fold that is finished after the last strip: its number among those; of machine code: 1
+                    * if it folds rows in blocks */
     uint32_t x;    /* first of its input cells, in the list of operands */
     uint32_t attribute; /* first of its attributes, for machine code */
     uint32_t outputs;   /* of machine code: they follow the inputs */

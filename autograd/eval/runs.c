@@ -71,7 +71,13 @@ static bool is_there(const ag__lowering *l, uint32_t x, uint32_t end) {
     return !ag__cell_at(l, x)->rows;
 }
 
-/* A cell for the folds so far, and one for those that follow, in the same memory. */
+/* Whether rows are folded in blocks, whose results are joined. */
+static bool in_blocks(const ag__lowering *l, const ag__instruction *q) {
+    return q->does == AG__FOLD_ROWS && l->r->columns > AG__STRIP;
+}
+
+/* A cell for the folds so far, and one for those that follow, in the same memory; and one for the results of blocks, if
+ * there are any. */
 static uint32_t new_folds(ag__lowering *l, const ag_tensor *t, const ag__instruction *q) {
     bool down = q->does == AG__FOLD_DOWN;
     for (int i = 0; i < 2; i++) {
@@ -80,14 +86,17 @@ static uint32_t new_folds(ag__lowering *l, const ag_tensor *t, const ag__instruc
         ag__cell_at(l, cell)->temp = down ? q->y : l->r->temps;
         ag__cell_at(l, cell)->lanes = ag__cell_at(l, cell)->once = !down;
     }
+    const uint32_t folds = l->plan->cells.count - 2;
     if (!down) l->r->temps += ag__units(AG__LANES, ag__bytes(t));
-    return l->plan->cells.count - 2;
+    if (in_blocks(l, q)) ag__cell_new(l, AG__NONE, t, AG__AT_TEMP, true);
+    return folds;
 }
 
 static bool foldable(const ag__lowering *l, const ag__instruction *q) {
     const ag_tensor *t = tensor_of(l, q);
     if (q->does != AG__FOLD_DOWN && q->does != AG__FOLD_ROWS) return false;
-    if (q->does == AG__FOLD_ROWS && (l->r->columns < AG__LANES || l->r->columns > AG__STRIP)) return false;
+    const int64_t last = l->r->columns % AG__STRIP; /* of few elements lanes would not have the order of a fold */
+    if (q->does == AG__FOLD_ROWS && last > 0 && last < AG__LANES) return false;
     return t->dtype != AG_I64 && t->op->reduction->join && t->op->reduction->join->trace[t->dtype];
 }
 
@@ -123,8 +132,10 @@ static void replace_folds(ag__lowering *l) {
         ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
         ag__instruction start = {.does = AG__START_DOWN, .dtype = q->dtype, .node = q->node, .y = l->taken.at[i].folds};
         if (q->does == AG__FOLD_DOWN) AG__APPEND(&l->p->maker, &l->starts, start);
+        q->inputs = in_blocks(l, q);
         q->does = q->does == AG__FOLD_DOWN ? AG__FOLDED_DOWN : AG__FOLDED_ROW;
-        q->inputs = 0;
+        q->x = l->plan->operands.count;
+        if (q->inputs) AG__APPEND(&l->p->maker, &l->plan->operands, l->taken.at[i].folds + 2);
     }
 }
 
@@ -137,7 +148,7 @@ static void drop_folded(ag__lowering *l) {
     uint32_t count = 0;
     for (uint32_t k = 0; k < l->body.count; k++) {
         const ag__instruction *q = &l->body.at[k];
-        if (q->does != AG__FOLDED_ROW || has_finish(l, q)) l->body.at[count++] = *q;
+        if (q->does != AG__FOLDED_ROW || q->inputs || has_finish(l, q)) l->body.at[count++] = *q;
     }
     l->body.count = count;
 }
@@ -164,8 +175,8 @@ static void mark_outputs(ag__lowering *l, uint32_t k, uint32_t end) {
     }
     for (uint32_t i = 0; i < l->taken.count; i++) {
         const ag__instruction *q = &l->body.at[l->taken.at[i].instruction];
-        const uint32_t lanes = l->taken.at[i].folds + 1 - l->r->cell;
-        if (q->does == AG__FOLD_ROWS) l->slots.at[lanes].result = (uint16_t)(q->y - l->r->cell + 1);
+        const uint32_t lanes = l->taken.at[i].folds + 1, result = in_blocks(l, q) ? lanes + 1 : q->y;
+        if (q->does == AG__FOLD_ROWS) l->slots.at[lanes - l->r->cell].result = (uint16_t)(result - l->r->cell + 1);
     }
 }
 
@@ -260,6 +271,7 @@ static uint32_t make_run(ag__lowering *l, uint32_t k, uint32_t end, bool rows) {
     if (failed(l) || l->steps.count == 0 || !pays) return end;
     mark_outputs(l, k, end);
     ag__instruction run = {.does = rows ? AG__RUN_ROWS : AG__RUN, .node = l->plan->codes.count};
+    for (uint32_t i = 0; i < l->taken.count; i++) run.y |= in_blocks(l, &l->body.at[l->taken.at[i].instruction]);
     if (!compile(l, 0)) return l->steps.count > AG__FEWEST_TRIED && end - k > 1 ? k : end;
     l->made = l->runs;
     replace_folds(l);

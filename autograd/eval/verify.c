@@ -152,7 +152,7 @@ static void check_run(verifying *v, const ag__instruction *q, const uint32_t *x)
     for (uint32_t k = 0; k < q->inputs + q->outputs; k++) {
         const ag__cell *s = cell_at(v, x[k]);
         form_of_cell form = form_of(s);
-        if (form == IS_LANES || form == IS_FOLDS) continue;
+        if (s->index == AG__NONE) continue;
         bool one_row = q->does == AG__RUN && form == IS_ROWS && (v->r->tile == 1 || (v->r->inner > 1 && k < q->inputs));
         expect(v, is_of(v, s, q->does == AG__RUN_ROWS || one_row), "machine code reads a value in another form");
     }
@@ -169,7 +169,7 @@ static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x
     expect(v, q->does < AG__FOLD_ALL || q->y < r->folds, "a fold that has no number");
     const ag_reduction *op = v->c->table[q->node]->op->reduction;
     if (q->does != AG__FOLDED_ROW) check_operand(v, q->node, 0, cell_at(v, x[0]), false);
-    else expect(v, r->tile == 1 && op && op->finish[q->dtype], "a fold without an end");
+    else expect(v, r->tile == 1 && op && (q->inputs || op->finish[q->dtype]), "a fold without an end");
 }
 
 static void check_put(verifying *v, const ag__instruction *q, const uint32_t *x) {
@@ -196,7 +196,7 @@ static void check_instruction(verifying *v, const ag__instruction *q) {
     case AG__PUT_PAST: check_put(v, q, x); break;
     case AG__SPREAD: expect(v, is_of(v, cell_at(v, x[0]), true), "what is spread has no rows"); break;
     case AG__FOLDED_ROW:
-        check_read(v, q->y);
+        if (!q->inputs) check_read(v, q->y);
         check_fold(v, q, x);
         break;
     case AG__FOLD_ROWS:

@@ -103,6 +103,7 @@ _Static_assert(AG__LONG_SUM % AG__BLOCK == 0, "blocks are whole");
 _Static_assert(AG__BLOCK % AG__CHAIN_F32 == 0 && AG__BLOCK % AG__CHAIN_F64 == 0, "chains are whole");
 _Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worked on at a time are whole");
 _Static_assert(AG__MOST_ROW * 8 <= AG__SLAB, "a strip has one at least of interleaved rows");
+_Static_assert(AG__MOST_ROW / AG__STRIP <= 8, "the folds of a row's blocks take 64 bytes");
 _Static_assert(AG__LANES <= AG__STRIP, "a strip has all lanes");
 _Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");
 _Static_assert((AG__LANES & (AG__LANES - 1)) == 0, "lanes are joined by halves");
