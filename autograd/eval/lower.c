@@ -365,7 +365,7 @@ static bool goes_in_pairs(const ag__lowering *l) {
         if (of_elements && cell->where != AG__AT_ONE) bytes += cell->bytes;
     }
     const bool single = r->form == AG__ROWS && r->tile == 1 && r->inner == 1;
-    return single && runs > 1 && r->products == 0 && r->columns <= AG__STRIP && 2 * bytes * r->columns <= AG__PAIRED;
+    return single && runs > 1 && r->products == 0 && 2 * bytes * r->columns <= AG__PAIRED;
 }
 
 static void end(ag__lowering *l) {
