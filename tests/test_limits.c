@@ -575,6 +575,50 @@ START_TEST(rows_in_memory) {
 }
 END_TEST
 
+/* Rows of several strips, whose folds are joined: in machine code from so many rows on, unless the last strip has fewer
+ * elements than lanes. */
+static results along(ag_tape *t, ag_dtype dtype, const int64_t *size) {
+    const int64_t m = size[0], n = size[1];
+    results r = {.n = 0};
+    ag_tape_seed(t, (uint64_t)(m * 131 + n));
+    ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(m, n), -1, 1), *w = ag_uniform(t, dtype, AG_SHAPE(m, n), -1, 1), *dx;
+    ag_tensor *column = ag_uniform(t, dtype, AG_SHAPE(n), 1, 2);
+    ag_tensor *centred = ag_sub(x, ag_mean_over(x, AG_AXES(1), true));
+    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(1), true), *y = ag_softmax(ag_mul(x, column), 1);
+    add(&r, y);
+    add(&r, ag_mul(ag_div(centred, ag_sqrt(variance)), column));
+    add(&r, ag_max_over(ag_abs(x), AG_AXES(1), false));
+    add(&r, ag_sum_over(ag_mul(y, w), AG_AXES(0), false));
+    ag_grad(ag_sum(ag_mul(y, w)), 1, &x, &dx);
+    add(&r, dx);
+    ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
+    return r;
+}
+
+START_TEST(rows_of_several_strips) {
+    const int64_t beyond = AG__MOST_ROW + AG__STRIP;
+    const int64_t columns[] = {AG__LONGEST_ROW - 1,
+                               AG__LONGEST_ROW,
+                               AG__LONGEST_ROW + 1,
+                               beyond,
+                               beyond + 1,
+                               beyond + AG__LANES - 1,
+                               beyond + AG__LANES,
+                               beyond - 1,
+                               AG__STRIP + AG__LANES - 1,
+                               AG__STRIP + AG__LANES,
+                               2 * AG__STRIP,
+                               AG__MOST_ROW - 1,
+                               AG__PAIRED / (2 * 24),
+                               AG__PAIRED / (2 * 48)};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        for (int64_t by = -1; by <= 1; by++) {
+            if (i > 2 || by < 1) compare_of(along, AG_F32, (int64_t[]){AG__MANY_ROWS + by, columns[i], 1});
+            if (i > 2) compare_of(along, AG_F64, (int64_t[]){AG__MANY_ROWS + by, columns[i], 1});
+        }
+}
+END_TEST
+
 /* ---- Elements that are counted ---- */
 
 /* A gradient is divided among so many equal elements, in rows that are beside one another and columns that are too. */
@@ -854,6 +898,7 @@ int main(void) {
     tcase_add_test(some, slabs);
     tcase_add_test(some, strips_of_rows);
     tcase_add_test(some, rows_in_memory);
+    tcase_add_test(some, rows_of_several_strips);
     tcase_add_test(some, computed_again);
     if (AG_TINY_LIMITS) tcase_add_test(some, counted); /* the usual ones take memory for 2^25 elements, several times */
     return run_suite(suite);

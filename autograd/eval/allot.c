@@ -136,6 +136,7 @@ static uint32_t *free_list_of(ag__lowering *l, const ag__cell *s) {
 }
 
 static uint32_t units_of(const ag__lowering *l, const ag__cell *s) {
+    if (s->rows && s->index == AG__NONE) return ag__units((l->r->columns - 1) / AG__STRIP + 1, s->bytes);
     return ag__units(s->rows ? l->r->tile : ag__strip_elements(l->r), s->bytes);
 }
 

@@ -171,7 +171,10 @@ static fold fold_of(const ag_tensor *t) {
         if (reduced <= AG__MOST_ROW && by_columns) f.role = AG__ROLE_ROW;
     } else if (kept == 1) f.role = AG__ROLE_ALL;
     else if (first) f.role = kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
-    else f.role = reduced <= AG__MOST_ROW ? AG__ROLE_ROW : AG__ROLE_LONG;
+    else {
+        const bool longer = kept >= AG__MANY_ROWS && t->tape->compile;
+        f.role = reduced <= (longer ? AG__LONGEST_ROW : AG__MOST_ROW) ? AG__ROLE_ROW : AG__ROLE_LONG;
+    }
     return f;
 }
 

@@ -36,7 +36,7 @@ static void fill(char *y, const char *x, int64_t n, int bytes) {
 
 /* y = the fold of n elements, block by block as the reference evaluator does it. */
 static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const char *x) {
-    enum { MOST_BLOCKS = AG__MOST_ROW / AG__STRIP };
+    enum { MOST_BLOCKS = AG__LONGEST_ROW / AG__STRIP };
     if (n <= AG__STRIP) {
         op->fold[dtype](n, y, x);
         return;

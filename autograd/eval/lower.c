@@ -224,15 +224,16 @@ static void find_all_rows(ag__lowering *l, int64_t apart) {
         find_rows(l, l->plan->computed.at[k], apart);
 }
 
+static bool has_role(const ag__lowering *l, ag__role role) {
+    bool any = false;
+    for (uint32_t k = l->r->compute; k < l->r->compute + l->r->computes; k++)
+        any = any || value_at(l, l->plan->computed.at[k])->role == role;
+    return any;
+}
+
 /* Whether columns are folded, and rows are not, so that machine code may do all for several rows at a time. */
 static bool folds_down_only(const ag__lowering *l) {
-    bool down = false, along = false;
-    for (uint32_t k = l->r->compute; k < l->r->compute + l->r->computes; k++) {
-        const uint8_t role = value_at(l, l->plan->computed.at[k])->role;
-        down = down || role == AG__ROLE_DOWN;
-        along = along || role == AG__ROLE_ROW || role == AG__ROLE_LONG || role == AG__ROLE_ALL;
-    }
-    return down && !along;
+    return has_role(l, AG__ROLE_DOWN) && !has_role(l, AG__ROLE_ROW) && !has_role(l, AG__ROLE_LONG) && !l->r->all;
 }
 
 /* Rows that are apart are not copied by strips of one row, which pays from half of the length on. */
@@ -244,7 +245,8 @@ static void choose_form(ag__lowering *l) {
     find_all_rows(l, 0);
     const bool apart = r->rows == 0 && !r->all;
     if (apart) find_all_rows(l, code ? most / 2 : most);
-    r->form = r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE;
+    r->form = r->rows == 0 ? AG__FLAT : AG__WIDE;
+    if (r->rows != 0 && (r->columns <= AG__MOST_ROW || has_role(l, AG__ROLE_ROW))) r->form = AG__ROWS;
     r->tile = r->inner;
     if (r->inner > 1) {
         choose_tile(l, r);

@@ -88,7 +88,10 @@ static uint32_t new_folds(ag__lowering *l, const ag_tensor *t, const ag__instruc
     }
     const uint32_t folds = l->plan->cells.count - 2;
     if (!down) l->r->temps += ag__units(AG__LANES, ag__bytes(t));
-    if (in_blocks(l, q)) ag__cell_new(l, AG__NONE, t, AG__AT_TEMP, true);
+    if (in_blocks(l, q)) { /* they have memory of their own: more than other cells of rows */
+        const uint32_t blocks = ag__cell_new(l, AG__NONE, t, AG__AT_TEMP, true);
+        if (!failed(l)) ag__cell_at(l, blocks)->once = true;
+    }
     return folds;
 }
 

@@ -51,7 +51,8 @@ static int64_t reach_of(const ag_tensor *t) {
 }
 
 static int64_t scratch_elements(const verifying *v, const ag__cell *s) {
-    return s->lanes ? AG__LANES : s->rows ? v->r->tile : ag__strip_elements(v->r);
+    if (s->rows) return s->index == AG__NONE ? (v->r->columns - 1) / AG__STRIP + 1 : v->r->tile;
+    return s->lanes ? AG__LANES : ag__strip_elements(v->r);
 }
 
 static uint32_t scratch_units(const verifying *v, const ag__cell *s) {
@@ -214,7 +215,10 @@ static void check_instruction(verifying *v, const ag__instruction *q) {
 static void check_form(verifying *v) {
     const ag__region *r = v->r;
     bool several = r->tile > 1, whole = r->form == AG__ROWS;
-    expect(v, r->form == (r->rows == 0 ? AG__FLAT : r->columns <= AG__MOST_ROW ? AG__ROWS : AG__WIDE), "another form");
+    int64_t most = AG__MOST_ROW;
+    for (uint32_t k = r->compute; k < r->compute + r->computes; k++)
+        if (v->value[v->plan->computed.at[k]].role == AG__ROLE_ROW) most = AG__LONGEST_ROW;
+    expect(v, r->form == (r->rows == 0 ? AG__FLAT : r->columns <= most ? AG__ROWS : AG__WIDE), "another form");
     expect(v, r->rows == 0 || r->rows * r->columns == r->size, "rows by columns are not the elements");
     const int64_t tile = r->inner == 1 ? r->tile : r->packed ? r->tile / r->inner : 1;
     expect(v, !several || (whole && (r->inner > 1 || r->tile * r->columns <= AG__STRIP)), "a strip has too many rows");

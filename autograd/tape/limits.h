@@ -45,6 +45,8 @@ enum {
 
     /* Regions, and their programs. */
     AG__MOST_ROW = AG__LIMIT(4096, 64),         /* columns up to which a whole row is computed at a time */
+    AG__LONGEST_ROW = AG__LIMIT(65536, 192),    /* and if rows are folded, by machine code, and there are so many */
+    AG__MANY_ROWS = AG__LIMIT(8, 3),            /* that each may be a share for a thread */
     AG__LONG_ROW = AG__LIMIT(512, 20),          /* bytes of a row from which a strip of machine code is one row */
     AG__LONG_ROW_DOWN = AG__LIMIT(384, 12),     /* and where columns are folded but no rows */
     AG__ROW_PART = AG__LIMIT(40 * 1024, 320),   /* bytes read and written for a row up to which it has no parts; */
@@ -102,8 +104,8 @@ _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group
 _Static_assert(AG__LONG_SUM % AG__BLOCK == 0, "blocks are whole");
 _Static_assert(AG__BLOCK % AG__CHAIN_F32 == 0 && AG__BLOCK % AG__CHAIN_F64 == 0, "chains are whole");
 _Static_assert(AG__MOST_ROW % AG__STRIP == 0, "the strips of a row that is worked on at a time are whole");
+_Static_assert(AG__LONGEST_ROW % AG__STRIP == 0 && AG__LONGEST_ROW >= AG__MOST_ROW, "the same of longer rows");
 _Static_assert(AG__MOST_ROW * 8 <= AG__SLAB, "a strip has one at least of interleaved rows");
-_Static_assert(AG__MOST_ROW / AG__STRIP <= 8, "the folds of a row's blocks take 64 bytes");
 _Static_assert(AG__LANES <= AG__STRIP, "a strip has all lanes");
 _Static_assert(AG__LANES >= 8 && AG__LANES % 8 == 0, "lanes are whole vectors of machine code");
 _Static_assert((AG__LANES & (AG__LANES - 1)) == 0, "lanes are joined by halves");
