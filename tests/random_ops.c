@@ -79,8 +79,10 @@ void user_let_go(void) {
 static ag_tensor *slope_by_parameters(const ag_op *op, int n, ag_tensor *const x[], double number) {
     return user_constant(ag_apply(op, n, x, &number, sizeof number));
 }
+/* x is not so near 1 that the rounding of 1 − x, to which powers of it are sensitive, is seen in differences. */
 ag_tensor *user_incomplete(ag_tensor *a, ag_tensor *b, ag_tensor *c) {
-    ag_tensor *p = ag_abs(user_constant(a)), *q = ag_abs(user_constant(b)), *x = ag_sigmoid(c);
+    ag_tensor *p = ag_abs(user_constant(a)), *q = ag_abs(user_constant(b)),
+              *x = ag_sigmoid(ag_scale(ag_softsign(c), 16));
     ag_tensor *sum = ag_add(ag_betainc(p, q, x), ag_add(ag_gammainc(p, x), ag_gammaincc(q, x)));
     sum = ag_add(sum, slope_by_parameters(&ag__op_betainc_slope, 3, (ag_tensor *[]){p, q, x}, 4));
     sum = ag_add(sum, slope_by_parameters(&ag__op_gammainc_slope, 2, (ag_tensor *[]){p, x}, 2));
