@@ -184,8 +184,8 @@ static AG__RARE void put_columns(const ag__region *g, const strip *at, int64_t b
                       across * bytes);
 }
 
-static void run_fetch(const ag__region *g, const ag_tensor *t, const ag__instruction *q, const strip *at, char *y,
-                      const char *x) {
+static AG__RARE void run_fetch(const ag__region *g, const ag_tensor *t, const ag__instruction *q, const strip *at,
+                               char *y, const char *x) {
     int bytes = (int)ag__bytes(t);
     switch (q->does) {
     case AG__FILL: fill(y, ag__values(t), at->n, bytes); break;
@@ -292,7 +292,7 @@ static void run_instruction(const ag__running *r, const ag__instruction *q, cons
 }
 
 /* Addresses of the cells in this strip. */
-static void aim(const ag__running *r, const strip *at, char *scratch, char **address) {
+AG__NEVER_INLINE static void aim(const ag__running *r, const strip *at, char *scratch, char **address) {
     for (uint32_t i = 0; i < r->region->cells; i++) {
         const ag__cell *s = &r->cell[i];
         switch (s->where) {
@@ -338,7 +338,7 @@ static bool is_output(const ag__running *r, uint32_t index) {
     return false;
 }
 
-static next_row next_row_of(const ag__running *r) {
+static AG__RARE next_row next_row_of(const ag__running *r) {
     const ag__region *g = r->region;
     const ag__instruction *q = AG__FROM(&r->plan->instructions, g->begin);
     next_row y = {.parts = 0};
@@ -364,7 +364,7 @@ static void ask_for_part(const ag__running *r, const next_row *next, uint32_t pa
     }
 }
 
-static void run_asking(const ag__running *r, const strip *at, const next_row *next, char **address) {
+static AG__RARE void run_asking(const ag__running *r, const strip *at, const next_row *next, char **address) {
     const ag__instruction *q = AG__FROM(&r->plan->instructions, r->region->begin);
     for (uint32_t k = 0, part = 0; k < r->region->count; k++) {
         if (q[k].does == AG__RUN) ask_for_part(r, next, part++, 1, address);
@@ -451,7 +451,8 @@ static AG__RARE void run_pairs(const ag__running *r, strip *at, int64_t last, co
 
 /* Strips of a row each, or of a block of its columns: the addresses move along. A group of rows is done block by block,
  * so that what is read or added up down the columns stays in the first cache. */
-static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+AG__NEVER_INLINE static void run_single_rows(const ag__running *r, int64_t first, int64_t end, char *scratch,
+                                             char **address) {
     const int64_t width = r->region->columns, each = r->region->block;
     const uint32_t only = r->region->only;
     const ag__instruction *code = only == AG__NONE ? NULL : AG__FROM(&r->plan->instructions, only);
@@ -480,7 +481,7 @@ static void run_single_rows(const ag__running *r, int64_t first, int64_t end, ch
     }
 }
 
-static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
+AG__NEVER_INLINE static void run_rows(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address) {
     const ag__region *g = r->region;
     if (g->tile == 1 && g->inner == 1) {
         run_single_rows(r, first, end, scratch, address);
