@@ -3,6 +3,7 @@
  * slice and embed do so along one axis, slices and pad along several. A slice's ends are clamped to its axis when it is
  * recorded. */
 #include "autograd/eval/eval.h"
+#include "autograd/eval/pack.h"
 #include "autograd/eval/stream.h"
 #include "ops/copying.h"
 #include "ops/rules.h"
@@ -231,15 +232,15 @@ static void fill(const padding *p, char *to, int64_t n) {
     else ag__copy_run(n, p->bytes, to, (int64_t)p->bytes, p->value, 0);
 }
 
-/* The rows of the last axis, all of which x has: as in pad_axis, without its decisions. */
+/* The rows of the last axis, all of which x has: as in pad_axis, without its decisions. Behind a row are what follows it and
+ * what the next one begins with. */
 static void pad_rows(const padding *p, char *to, const char *from, int64_t rows) {
     const int axis = p->rank - 1;
     const int64_t step = p->to[axis], start = p->start[axis], inner = p->inner[axis], all = p->extent[axis];
-    for (int64_t i = 0; i < rows; i++, to += all * step, from += p->from[axis - 1]) {
-        fill(p, to, start);
-        memcpy(to + start * step, from, (size_t)(inner * step));
-        fill(p, to + (start + inner) * step, all - start - inner);
-    }
+    ag__copy_rows(to + start * step, all * step, from, p->from[axis - 1], rows, inner * step);
+    fill(p, to, start);
+    for (to += (start + inner) * step; rows > 0; rows--, to += all * step)
+        fill(p, to, all - inner - (rows > 1 ? 0 : start));
 }
 
 /* Indices low … high−1 of an axis; to: of its index 0; from: of x's. */
