@@ -4,6 +4,7 @@
 #include "autograd/eval/stream.h"
 #include "autograd/tape/limits.h"
 #include "autograd/tape/size.h"
+#include "ops/rules.h"
 
 #include <string.h>
 
@@ -124,6 +125,10 @@ static void add_row(ag_dtype dtype, int64_t n, void *y, int64_t y_step, const vo
     const float *x_f32 = x;
     double *y_f64 = y;
     const double *x_f64 = x;
+    if (y_step == 1 && x_step == 1) {
+        ag__reduction_sum.combine[dtype](n, y, x);
+        return;
+    }
     switch (dtype) {
     case AG_I64:
         for (int64_t i = 0; i < n; i++)
