@@ -477,7 +477,8 @@ typedef struct beside {
     double *wide;
 } beside;
 
-static bool many(int64_t additions) { return additions > 2 * AG__ROWS_A_GROUP; }
+enum { MANY = 2 * AG__ROWS_A_GROUP, MOST_COUNTED = AG__LIMIT(4096, 8) };
+static bool many(int64_t additions) { return additions > MANY; }
 
 typedef struct scattering {
     const ag__places *places;
@@ -487,6 +488,7 @@ typedef struct scattering {
     beside beside;
     int64_t unchecked;    /* as in a gather */
     atomic_uchar outside; /* the same */
+    bool begins;          /* each line has a part of y of its own, which it first sets to 0 */
     int64_t outer;        /* size of the axes which the threads divide; 0: they divide the columns */
 } scattering;
 
@@ -535,21 +537,54 @@ static int64_t alike(const scattering *s, const row *r, int64_t n) {
     return i;
 }
 
+/* Add a line of f32 by unchecked numbers; whether all were in range, and no element had many additions: none then had
+ * MANY before one of them, a power of two. What is needed soon is fetched, which a processor does by itself only to the
+ * end of a page. */
+static bool add_counting(const scattering *s, const row *r) {
+    enum { SOON = 512 };
+    unsigned char count[MOST_COUNTED];
+    unsigned seen = 0;
+    const ag_array *y = s->places->table;
+    const stretch t =
+        stretch_of(s->places, s->walk, s->numbers->data, r, 1, 0, length_of(s->walk), y->data, sizeof(float));
+    const int64_t length = t.length, next = t.next, apart = t.beside, *index = t.index;
+    const uint64_t span = (uint64_t)s->unchecked;
+    float *to = (float *)(void *)t.table;
+    const float *from = (const float *)(const void *)t.other;
+    memset(count, 0, span);
+    for (int64_t j = 0; j < length; j++) {
+        const uint64_t i = (uint64_t)index[j * next];
+        if (i >= span) return false;
+        ag__fetch(&index[(j + SOON) * next]);
+        ag__fetch(&to[s->unchecked + j]);
+        ag__fetch(&from[(j + SOON) * apart]);
+        to[i] += from[j * apart];
+        seen |= count[i]++;
+    }
+    return (seen & MANY) == 0;
+}
+
 /* Rows start … end−1, columns low … high−1 of each block or line. */
 static void scatter_rows(void *s_, int64_t start, int64_t end, int64_t low, int64_t high) {
     scattering *s = s_;
     const walk *w = s->walk;
     const bool adds = s->how == AG_PUT_ADD, together = !s->unchecked && (w->width || adds || s->how == AG_PUT_SET);
+    const bool counts = s->unchecked && adds && s->places->table->dtype == AG_F32 && many(high - low);
     row r = row_at(w, start);
     for (int64_t n; r.number < end; advance(w, &r, n)) {
         const int64_t *at = s->numbers->data + r.index, next = w->index[w->rank];
-        if (s->unchecked && any_outside(at + low * next, high - low, next, s->unchecked)) {
+        n = together ? rows_along(w, &r, end) : 1;
+        if (w->width && s->beside.wide) n = alike(s, &r, n);
+        if (s->begins) {
+            const size_t bytes = ag_dtype_size(s->places->table->dtype);
+            memset((char *)s->places->table->data + (size_t)r.table * bytes, 0, (size_t)s->unchecked * bytes);
+        }
+        if (counts ? !add_counting(s, &r)
+                   : s->unchecked && any_outside(at + low * next, high - low, next, s->unchecked)) {
             atomic_fetch_or_explicit(&s->outside, 1, memory_order_relaxed);
             return;
         }
-        n = together ? rows_along(w, &r, end) : 1;
-        if (w->width && s->beside.wide) n = alike(s, &r, n);
-        (adds ? add_rows : put_rows)(s, &r, n, low, high);
+        if (!counts) (adds ? add_rows : put_rows)(s, &r, n, low, high);
     }
 }
 
@@ -682,20 +717,25 @@ static bool make_beside(scattering *s) {
     return s->beside.wide != NULL;
 }
 
-/* Put by a single index that is checked line by line; whether all were in range. Of blocks it is small. */
+/* Put by a single index that is checked line by line; whether all were in range and, where additions to one element
+ * are counted, few: no two lines have an element in common. Of blocks it is small. */
 static bool put_checking(const ag__places *p, ag_put how) {
     numbering n = {0};
     single(p, &n);
     const walk w = walk_of(p, &n);
-    if (w.width > 0 || is_short(&w) || in_columns(&w) || n.span == 0 || !begin_with_table(p->call)) return false;
+    if (w.width > 0 || is_short(&w) || in_columns(&w) || n.span == 0) return false;
+    const bool alone = w.outer >= w.rows && n.step == 1 && w.table[w.rank] == 0;
+    if (how == AG_PUT_ADD && (p->call->accumulate || !alone || n.span > MOST_COUNTED)) return false;
     scattering s = {.places = p, .numbers = &n, .walk = &w, .how = how, .unchecked = n.span};
+    s.begins = alone && w.rows * n.span == p->table->size && is_zeros(&p->call->x[0]);
+    if (!s.begins && !begin_with_table(p->call)) return false;
     scatter_all(&s);
     return !atomic_load_explicit(&s.outside, memory_order_relaxed);
 }
 
 bool ag__scatter_at(const ag__places *p, ag_put how) {
     numbering n;
-    if (p->other->size > 0 && p->count == 1 && how != AG_PUT_ADD && put_checking(p, how)) return true;
+    if (p->other->size > 0 && p->count == 1 && put_checking(p, how)) return true;
     if (p->other->size > 0 && !number(p, &n)) return false;
     if (!begin_with_table(p->call)) return false;
     if (p->other->size == 0) return true;
