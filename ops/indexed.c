@@ -124,14 +124,14 @@ static bool in_columns(const walk *w) {
 
 /* Rows start … end−1, elements low … high−1 of each. In columns some at a time, whose part of the table the caches
  * have room for. */
-static void some_at_once(const walk *w, void (*run)(void *, int64_t, int64_t, int64_t, int64_t), void *argument,
-                         int64_t start, int64_t end, int64_t low, int64_t high) {
-    enum { SOME = AG__LIMIT(256, 3) };
+enum { SOME = AG__LIMIT(256, 3), SOME_WIDE = AG__LIMIT(64, 2) };
+static void some_at_once(const walk *w, int64_t most, void (*run)(void *, int64_t, int64_t, int64_t, int64_t),
+                         void *argument, int64_t start, int64_t end, int64_t low, int64_t high) {
     const bool columns = in_columns(w);
     for (int64_t n; start < end; start += n) {
         n = columns ? ag__lesser(end - start, w->extent[w->rank - 1] - start % w->extent[w->rank - 1]) : end - start;
         for (int64_t at = low, some; at < high; at += some) {
-            some = columns ? ag__lesser(high - at, SOME) : high - low;
+            some = columns ? ag__lesser(high - at, most) : high - low;
             run(argument, start, start + n, at, at + some);
         }
     }
@@ -421,8 +421,8 @@ static void gather_share(void *g_, int i, int n) {
     const bool by_rows = w->rows >= n;
     const int64_t length = length_of(w), whole = by_rows ? w->rows : length;
     const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
-    if (by_rows) some_at_once(w, gather_rows, g, start, end, 0, length);
-    else some_at_once(w, gather_rows, g, 0, w->rows, start, end);
+    if (by_rows) some_at_once(w, SOME, gather_rows, g, start, end, 0, length);
+    else some_at_once(w, SOME, gather_rows, g, 0, w->rows, start, end);
 }
 
 /* y is gathered by these numbers, which are to be below `unchecked` unless that is 0; whether all were. */
@@ -475,6 +475,7 @@ typedef struct beside {
     const unsigned char *count; /* at most 255, which is many; */
     int64_t each;               /* additions for each of these */
     double *wide;
+    double *columns; /* instead of a second table, some of its columns for each thread */
 } beside;
 
 enum { MANY = 2 * AG__ROWS_A_GROUP, MOST_COUNTED = AG__LIMIT(4096, 8) };
@@ -588,14 +589,47 @@ static void scatter_rows(void *s_, int64_t start, int64_t end, int64_t low, int6
     }
 }
 
+/* The additions to some columns of a part of the table that no other rows have, in f64 and next to each other. */
+typedef struct columns {
+    const scattering *s;
+    double *wide;
+} columns;
+
+static void add_columns(void *c_, int64_t start, int64_t end, int64_t low, int64_t high) {
+    const columns *c = c_;
+    const scattering *s = c->s;
+    const walk *w = s->walk;
+    const int64_t span = s->numbers->span, some = high - low, batch = AG__LIMIT(16, 2);
+    row r = row_at(w, start);
+    float *y = (float *)s->places->table->data + r.table + low;
+    for (int64_t v = 0; v < span; v++) ag__widen(AG_F32, some, c->wide + v * some, y + v * w->step);
+    for (int64_t n; start < end; start += n, advance(w, &r, n)) {
+        n = ag__lesser(end - start, batch);
+        stretch t = stretch_of(s->places, w, s->numbers->data, &r, n, low, high, NULL, 0);
+        for (int64_t i = n; i < 2 * n; i++) {
+            ag__ask_for((uintptr_t)(t.index + i * t.down), (size_t)(some * t.next) * sizeof *t.index);
+            ag__ask_for((uintptr_t)t.other + (uintptr_t)(i * t.below) * sizeof(float), (size_t)some * sizeof(float));
+        }
+        t.table = (char *)c->wide, t.step = some;
+        add_each_wide(&t);
+    }
+    for (int64_t v = 0; v < span; v++) ag__narrow(some, y + v * w->step, c->wide + v * some);
+}
+
 static void scatter_share(void *s_, int i, int n) {
     scattering *s = s_;
     const walk *w = s->walk;
     const int64_t length = length_of(w), whole = s->outer ? s->outer : length,
                   inner = s->outer ? w->rows / s->outer : 0;
     const int64_t start = ag__share_start(whole, i, n), end = ag__share_start(whole, i + 1, n);
-    if (s->outer) some_at_once(w, scatter_rows, s, start * inner, end * inner, 0, length);
-    else some_at_once(w, scatter_rows, s, 0, w->rows, start, end);
+    const int64_t first = s->outer ? start * inner : 0, last = s->outer ? end * inner : w->rows;
+    const int64_t low = s->outer ? 0 : start, high = s->outer ? length : end;
+    if (s->beside.columns) {
+        columns c = {s, s->beside.columns + i * s->numbers->span * SOME_WIDE};
+        some_at_once(w, SOME_WIDE, add_columns, &c, first, last, low, high);
+    } else {
+        some_at_once(w, SOME, scatter_rows, s, first, last, low, high);
+    }
 }
 
 /* No two threads write one element of y: they divide the leading axes that are the table's own, unless lines are along
@@ -706,12 +740,19 @@ static int64_t most_additions(const ag__places *p) {
 
 static bool make_beside(scattering *s) {
     const ag__places *p = s->places;
+    const walk *w = s->walk;
     const size_t bytes = (size_t)s->numbers->span;
     if (s->how != AG_PUT_ADD || p->table->dtype != AG_F32 || !many(most_additions(p))) return true;
     unsigned char *count = ag_call_scratch(p->call, bytes);
     if (!count) return false;
     s->beside.count = count;
     if (!count_numbers(s, count)) return true;
+    if (in_columns(w) && w->table[w->rank] == 1 && w->outer * w->extent[w->rank - 1] >= w->rows && w->span > 0 &&
+        bytes <= MOST_COUNTED) {
+        const size_t threads = (size_t)ag__worthwhile(p->other->size, p->call->threads);
+        s->beside.columns = ag_call_scratch(p->call, threads * bytes * SOME_WIDE * sizeof(double));
+        return s->beside.columns != NULL;
+    }
     s->beside.wide = ag_call_scratch(p->call, ag__times((uint64_t)p->table->size, sizeof *s->beside.wide));
     if (s->beside.wide) each_part(s, false);
     return s->beside.wide != NULL;
