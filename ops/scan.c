@@ -453,9 +453,13 @@ static void turn_in(const recurrence *q, char *tile, const char *x, int64_t row,
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES];
     const scan *s = &q->s;
     const int64_t length = s->n * s->inner, n = ag__lesser(columns, length - start);
+    const int64_t soon = s->backwards ? -columns : columns;
     if (n < columns) memset(line, 0, (size_t)(rows * columns * s->bytes));
-    for (int64_t r = 0; r < rows && n > 0; r++)
-        memcpy(line + r * columns * s->bytes, x + ((row + r) * length + start) * s->bytes, (size_t)(n * s->bytes));
+    for (int64_t r = 0; r < rows && n > 0; r++) {
+        const char *from = x + ((row + r) * length + start) * s->bytes;
+        ag__ask_for((uintptr_t)from + (uintptr_t)(soon * s->bytes), (size_t)(columns * s->bytes));
+        memcpy(line + r * columns * s->bytes, from, (size_t)(n * s->bytes));
+    }
     ag__turn(tile, line, rows, columns, (size_t)s->bytes);
 }
 
@@ -474,8 +478,8 @@ static void recur_tile(const recurrence *q, int64_t row, int64_t rows, int64_t s
     }
     ag__turn(a, b, columns, rows, (size_t)s->bytes);
     for (int64_t r = 0; r < rows; r++)
-        memcpy(s->y + ((row + r) * length + start) * s->bytes, a + r * columns * s->bytes,
-               (size_t)(columns * s->bytes));
+        ag__copy_row(s->y + ((row + r) * length + start) * s->bytes, a + r * columns * s->bytes,
+                     (size_t)(columns * s->bytes), s->past);
 }
 
 enum { ROWS = AG__LANES / 2 };
@@ -511,6 +515,7 @@ static void recur_share(void *q_, int i, int n) {
             recur_columns(q, start, m);
         }
     }
+    if (s->past) ag__copied_past();
 }
 
 static bool recur_eval(const ag_call *call) {
