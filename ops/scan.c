@@ -156,7 +156,7 @@ AG_BLOCK_KERNEL(bool, is_tame, (int64_t n, const double *w, int64_t most), (n, w
 #endif
 #endif
 
-enum { FOUR = 4, AHEAD = 128 }; /* fours that are fetched before they are needed */
+enum { FOUR = 4 };
 
 #ifdef SHUFFLES
 typedef double four __attribute__((vector_size(FOUR * sizeof(double))));
@@ -164,10 +164,12 @@ typedef float narrow_four __attribute__((vector_size(FOUR * sizeof(float))));
 typedef four wide_four;
 #define PICK __builtin_shufflevector
 
-/* y: n numbers x, a multiple of four, up to each one, with `carry` before the first. */
+/* y: n numbers x, a multiple of four, up to each one, with `carry` before the first; the numbers `soon` are fetched. */
 #define IN_FOURS(name, type, vector, plus, neutral)                                                                    \
-    AG_BLOCK_KERNEL(void, name, (int64_t n, void *y, const void *x, double *carry, bool backwards, bool exclusive),    \
-                    (n, y, x, carry, backwards, exclusive)) {                                                          \
+    AG_BLOCK_KERNEL(                                                                                                   \
+        void, name,                                                                                                    \
+        (int64_t n, void *y, const void *x, double *carry, bool backwards, bool exclusive, const void *soon),          \
+        (n, y, x, carry, backwards, exclusive, soon)) {                                                                \
         const four none = {neutral, neutral, neutral, neutral};                                                        \
         four before = {*carry, *carry, *carry, *carry};                                                                \
         const int64_t first = backwards ? n - FOUR : 0, by = backwards ? -FOUR : FOUR;                                 \
@@ -175,7 +177,7 @@ typedef four wide_four;
         type *to = (type *)y + first;                                                                                  \
         for (int64_t k = 0; k < n; k += FOUR, from += by, to += by) {                                                  \
             vector in;                                                                                                 \
-            ag__fetch(from + AHEAD * by);                                                                              \
+            ag__fetch((const type *)soon + k);                                                                         \
             memcpy(&in, from, sizeof in);                                                                              \
             four v = __builtin_convertvector(in, four);                                                                \
             if (backwards) v = PICK(v, v, 3, 2, 1, 0);                                                                 \
@@ -193,7 +195,9 @@ typedef four wide_four;
     }
 #else
 #define IN_FOURS(name, type, vector, plus, neutral)                                                                    \
-    static void name(int64_t n, void *y, const void *x, double *carry, bool backwards, bool exclusive) {               \
+    static void name(int64_t n, void *y, const void *x, double *carry, bool backwards, bool exclusive,                 \
+                     const void *soon) {                                                                               \
+        (void)soon;                                                                                                    \
         for (int64_t k = 0; k < n; k += FOUR) {                                                                        \
             double u[FOUR], v[FOUR], w[FOUR];                                                                          \
             const int64_t first = backwards ? n - 1 - k : k, by = backwards ? -1 : 1;                                  \
@@ -234,20 +238,20 @@ static bool in_fours(const scan *s, int64_t m, double *w, double *carry) {
     double *begin = w + (s->backwards ? spare : 0), after = *carry;
     if (s->inner > 1 || (s->multiplies && s->dtype == AG_F64 && !is_tame(m, begin, 200))) return false;
     fill(AG_F64, spare, s->backwards ? w : w + m, s->neutral);
-    (s->multiplies ? products_f64 : sums_f64)(m + spare, w, w, &after, s->backwards, s->exclusive);
+    (s->multiplies ? products_f64 : sums_f64)(m + spare, w, w, &after, s->backwards, s->exclusive, w);
     if (!s->multiplies && !(is_tame(m, begin, 1023) && is_tame(1, &after, 1023))) return false; /* infinite */
     return *carry = after, true;
 }
 
 /* Sums of f32, of which no result would be another. */
-static void sum_in_fours(const scan *s, int64_t m, float *y, const float *x, double *carry) {
+static void sum_in_fours(const scan *s, int64_t m, float *y, const float *x, double *carry, const float *soon) {
     const int64_t rest = m % FOUR, begin = s->backwards ? rest : 0, last = s->backwards ? 0 : m - rest;
     float few[FOUR], *part = few + (s->backwards ? FOUR - rest : 0);
-    if (m > rest) sums_f32(m - rest, y + begin, x + begin, carry, s->backwards, s->exclusive);
+    if (m > rest) sums_f32(m - rest, y + begin, x + begin, carry, s->backwards, s->exclusive, soon);
     if (rest == 0) return;
     fill(AG_F32, FOUR, few, s->neutral);
     memcpy(part, x + last, (size_t)rest * sizeof *few);
-    sums_f32(FOUR, few, few, carry, s->backwards, s->exclusive);
+    sums_f32(FOUR, few, few, carry, s->backwards, s->exclusive, few);
     memcpy(y + last, part, (size_t)rest * sizeof *few);
 }
 
@@ -259,7 +263,8 @@ static void scan_numbers(const scan *s, int64_t at, int64_t m, double *carry) {
     const char *x = s->x + at * s->bytes;
     char *y = s->y + at * s->bytes, *to = s->past ? strip : y;
     if (s->dtype == AG_F32 && s->inner == 1 && !s->multiplies)
-        sum_in_fours(s, m, (float *)(void *)to, (const float *)(const void *)x, carry);
+        sum_in_fours(s, m, (float *)(void *)to, (const float *)(const void *)x, carry,
+                     (const float *)(const void *)x + (s->backwards && at % s->n > 0 ? -m : m));
     else {
         widen(s, m, begin, x);
         if (!in_fours(s, m, w, carry)) {
