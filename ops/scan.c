@@ -1,10 +1,10 @@
 /* scan -- sums, products and extremes of an axis up to each element, and recurrences along it
  *
  * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other. Otherwise
- * real numbers are added up and multiplied four at a time; and for other dtypes and operations the tensor is cut into
- * pieces along the axis that are turned into columns, so that vectors run across the pieces; what comes before a piece
- * is then combined with it. f32 is added up and multiplied in f64. A result depends on shapes
- * and numbers alone: the threads divide what is independent anyway. */
+ * real numbers are added up, multiplied and compared four at a time; and for other dtypes and orders the tensor is cut
+ * into pieces along the axis that are turned into columns, so that vectors run across the pieces; what comes before a
+ * piece is then combined with it. f32 is added up and multiplied in f64. Of equal extremes, 0 and −0, the first stays.
+ * A result depends on shapes and numbers alone: the threads divide what is independent anyway. */
 #include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
 #include "autograd/tape/limits.h"
@@ -22,8 +22,12 @@ typedef struct along {
 
 typedef void combine(int64_t n, void *y, const void *x);
 
+/* y: the extremes of n numbers x, by `carry` and the sign; false: another way is to be taken. */
+typedef bool leading(int64_t n, void *y, const void *x, char *carry, double sign);
+
 typedef struct scan {
     combine *combine;
+    leading *leading;     /* NULL: there is none */
     ag_dtype dtype, wide; /* of the elements, and in which they are combined */
     int64_t bytes, size;  /* of an element of each */
     double neutral;
@@ -53,15 +57,17 @@ static void fill(ag_dtype dtype, int64_t n, void *y, double value) {
 /* ---- Long rows of `inner`, one after the other ---- */
 
 static void scan_columns(const scan *s, int64_t start, int64_t m) {
-    _Alignas(64) char sum[AG__STRIP * AG__MOST_BYTES], line[AG__STRIP * AG__MOST_BYTES];
+    _Alignas(64) char memory[2][AG__STRIP * AG__MOST_BYTES];
+    char *sum = memory[0], *line = memory[1];
     const int64_t first = start / s->inner * s->n * s->inner + start % s->inner;
     fill(s->wide, m, sum, s->neutral);
     for (int64_t k = 0; k < s->n; k++) {
         const int64_t at = (first + (s->backwards ? s->n - 1 - k : k) * s->inner) * s->bytes;
         if (s->exclusive) narrow(s, m, s->y + at, sum);
         widen(s, m, line, s->x + at);
-        if (k == 0) memcpy(sum, line, (size_t)(m * s->size));
-        else s->combine(m, sum, line);
+        if (k > 0) s->combine(m, line, sum);
+        char *const next = line;
+        line = sum, sum = next;
         if (!s->exclusive) narrow(s, m, s->y + at, sum);
     }
 }
@@ -112,9 +118,11 @@ static void find_before(const scan *s, const char *w, int64_t columns, int64_t r
     for (int64_t k = 0; k < rows; k++) {
         const int64_t r = s->backwards ? rows - 1 - k : k;
         for (int64_t i = 0; i < s->inner; i++) {
-            char *c = carry + i * s->size;
+            char *c = carry + i * s->size, next[AG__MOST_BYTES];
             memcpy(before + (i * rows + r) * s->size, c, (size_t)s->size);
-            s->combine(1, c, w + ((last + i) * rows + r) * s->size);
+            memcpy(next, w + ((last + i) * rows + r) * s->size, (size_t)s->size);
+            s->combine(1, next, c);
+            memcpy(c, next, (size_t)s->size);
         }
     }
 }
@@ -215,6 +223,43 @@ IN_FOURS(sums_f32, float, narrow_four, +, 0)
 IN_FOURS(sums_f64, double, wide_four, +, 0)
 IN_FOURS(products_f64, double, wide_four, *, 1)
 
+/* The largest of n numbers x up to each one, a multiple of four, with `carry` before the first; of equal ones the
+ * first. The smallest is the largest times −1. False: a number is NaN, which would not stay in a vector, or is
+ * infinite. */
+#if defined SHUFFLES && AG__CHOOSES
+#define LEADING(name, type, vector)                                                                                    \
+    __attribute__((target("arch=x86-64-v3"))) static bool name(int64_t n, void *y, const void *x, char *carry,         \
+                                                               double sign) {                                          \
+        const double least = -(double)INFINITY, first = (double)*(type *)(void *)carry * sign;                         \
+        const four none = {least, least, least, least}, by = {sign, sign, sign, sign};                                 \
+        four before = {first, first, first, first}, odd = {0};                                                         \
+        for (int64_t k = 0; k < n; k += FOUR) {                                                                        \
+            vector in;                                                                                                 \
+            ag__fetch((const type *)x + n + k);                                                                        \
+            memcpy(&in, (const type *)x + k, sizeof in);                                                               \
+            four v = __builtin_convertvector(in, four) * by;                                                           \
+            odd += v - v;                                                                                              \
+            v = __builtin_ia32_maxpd256(v, PICK(none, v, 0, 4, 5, 6));                                                 \
+            v = __builtin_ia32_maxpd256(v, PICK(none, v, 0, 1, 4, 5));                                                 \
+            const four all = PICK(v, v, 3, 3, 3, 3);                                                                   \
+            in = __builtin_convertvector(__builtin_ia32_maxpd256(v, before) * by, vector);                             \
+            before = __builtin_ia32_maxpd256(all, before);                                                             \
+            memcpy((type *)y + k, &in, sizeof in);                                                                     \
+        }                                                                                                              \
+        if (odd[0] + odd[1] + odd[2] + odd[3] != 0) return false;                                                      \
+        *(type *)(void *)carry = (type)(before[0] * sign);                                                             \
+        return true;                                                                                                   \
+    }
+LEADING(leading_f32, float, narrow_four)
+LEADING(leading_f64, double, wide_four)
+static leading *leading_of(ag_dtype dtype) {
+    if (!ag__has_avx2()) return NULL;
+    return dtype == AG_F32 ? leading_f32 : dtype == AG_F64 ? leading_f64 : NULL;
+}
+#else
+static leading *leading_of(ag_dtype dtype) { return (void)dtype, NULL; }
+#endif
+
 /* One element of `inner` after the other. */
 #define IN_ORDER(name, plus)                                                                                           \
     static void name(const scan *s, int64_t m, double *y, double *carry) {                                             \
@@ -283,6 +328,10 @@ static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, ch
     const int64_t rows = (m + columns - 1) / columns, spare = rows * columns - m;
     const char *x = s->x + at * s->bytes;
     char *y = s->y + at * s->bytes, *begin = strip + (s->backwards ? spare * s->bytes : 0);
+    if (s->leading && m % FOUR == 0 && s->leading(m, s->past ? strip : y, x, carry, s->neutral < 0 ? 1 : -1)) {
+        if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true);
+        return;
+    }
     if (spare == 0) {
         scan_pieces(s, y, x, columns, rows, carry);
         return;
@@ -344,7 +393,9 @@ static scan scan_of(const ag_call *call, const ag_reduction *op) {
     s.n = x->shape[a->axis];
     for (int i = 0; i < x->rank; i++) *(i < a->axis && s.n > 1 ? &s.outer : &s.inner) *= i == a->axis ? 1 : x->shape[i];
     s.numbers = s.wide == AG_F64 && (op->join == &ag__op_add || op->join == &ag__op_mul);
-    s.past = s.numbers && ag__goes_past(2 * x->size * s.bytes);
+    if (s.inner == 1 && !s.backwards && !s.exclusive && (op->join == &ag__op_maximum || op->join == &ag__op_minimum))
+        s.leading = leading_of(s.dtype);
+    s.past = (s.numbers || s.leading) && ag__goes_past(2 * x->size * s.bytes);
     return s;
 }
 

@@ -136,6 +136,28 @@ START_TEST(scans_are_plain_loops) {
 }
 END_TEST
 
+/* Neither of 0 and −0 is larger: the first stays, whatever way a shape is scanned. */
+START_TEST(of_equal_extremes_the_first_stays) {
+    static const int64_t extent[] = {2, 3, 7, 40, 64, 68, 100, 129, 1028, 2500};
+    enum { SIZES = sizeof extent / sizeof *extent };
+    static double x[MOST], y[MOST];
+    state = (uint64_t)_i + 1;
+    for (int k = 0; k < SIZES * 6; k++) {
+        const ag_dtype d = k % 2 ? AG_F32 : AG_F64;
+        const int64_t n = extent[k / 6], inner = (const int64_t[]){1, 3, 20}[k % 3];
+        if (n * inner > MOST) continue;
+        for (int64_t i = 0; i < n * inner; i++) x[i] = draw(2) ? 0.0 : -0.0;
+        if (n > 1500 && inner == 1) x[1400] = NAN;
+        for (scan s = MAX; s <= MIN; s++) {
+            read(scans[s](tensor_of(tape, d, AG_SHAPE(n, inner), x), 0), y);
+            for (int64_t i = 0; i < n * inner && !isnan(x[i]); i++)
+                ck_assert_msg(signbit(y[i]) == signbit(x[i % inner]), "scan %d, (%d,%d): element %d", (int)s, (int)n,
+                              (int)inner, (int)i);
+        }
+    }
+}
+END_TEST
+
 /* A product that leaves the range comes back where the order of multiplications brings it back, and nowhere else. */
 START_TEST(products_are_taken_in_order_at_the_ends_of_the_range) {
     enum { N = 3000 };
@@ -1348,6 +1370,7 @@ int main(void) {
     Suite *suite = suite_create("reduce");
     TCase *t = tape_group(suite, "scans");
     tcase_add_loop_test(t, scans_are_plain_loops, 0, 8);
+    tcase_add_loop_test(t, of_equal_extremes_the_first_stays, 0, 2);
     tcase_add_test(t, products_are_taken_in_order_at_the_ends_of_the_range);
     tcase_add_test(t, cumulative_sums_of_no_negative_numbers_do_not_fall);
     tcase_add_test(t, cumulative_sums_do_not_overflow_in_between);
