@@ -519,6 +519,77 @@ START_TEST(rows_by_index) {
 }
 END_TEST
 
+/* Thirds at an index, along rows of `m` or down their columns, from a table of sevenths or of zeros. An element of row r
+ * has more additions the larger r is: none of them `most`, or the first one in the last row. */
+typedef struct crowd {
+    int64_t rows, m, n, most;
+    bool along, zeros;
+} crowd;
+
+static int64_t placed(const crowd *c, int64_t r, int64_t j) {
+    return r == c->rows - 1 && j < c->most ? 0 : (j * 7 + r * r * 5) % c->m;
+}
+
+/* Sums in f64, in which the terms of any element have no error that is seen in f32, and how many terms there are. */
+static void crowd_sums(const crowd *c, double *sum, float *plain, int *count) {
+    for (int64_t r = 0; r < c->rows; r++)
+        for (int64_t j = 0; j < c->n; j++) {
+            const int64_t at = r * c->m + placed(c, r, j);
+            sum[at] += (double)((float)(j + 1) / 3);
+            plain[at] += (float)(j + 1) / 3;
+            count[at]++;
+        }
+}
+
+static void check_crowd(crowd c) {
+    enum { FEW = 2 * AG__ROWS_A_GROUP };
+    const int64_t size = c.rows * c.m;
+    const ag_mark mark = ag_tape_mark(tape);
+    float *plain = malloc((size_t)size * sizeof *plain), *x = malloc((size_t)(c.rows * c.n) * sizeof *x);
+    double *sum = malloc((size_t)size * sizeof *sum);
+    int64_t *at = malloc((size_t)(c.rows * c.n) * sizeof *at);
+    int *count = calloc((size_t)size, sizeof *count), most = 0;
+    ck_assert(plain && x && sum && at && count);
+    for (int64_t i = 0; i < size; i++) sum[i] = plain[i] = c.zeros ? 0 : (float)(i % 5) / 7;
+    ag_tensor *table =
+        c.zeros ? ag_zeros(tape, AG_F32, AG_SHAPE(c.rows, c.m)) : ag_from(tape, AG_F32, AG_SHAPE(c.rows, c.m), plain);
+    for (int64_t i = 0; i < c.rows * c.n; i++) at[i] = placed(&c, i / c.n, i % c.n), x[i] = (float)(i % c.n + 1) / 3;
+    crowd_sums(&c, sum, plain, count);
+    for (int64_t i = 0; i < size; i++) most = count[i] > most ? count[i] : most;
+    ag_tensor *index = ag_from(tape, AG_I64, AG_SHAPE(c.rows, c.n), at);
+    ag_tensor *source = ag_from(tape, AG_F32, AG_SHAPE(c.rows, c.n), x), *y;
+    if (c.along) y = ag_scatter_add(table, index, source, 1);
+    else {
+        ag_tensor *turned[3] = {table, index, source};
+        for (int i = 0; i < 3; i++) turned[i] = ag_contiguous(ag_transpose(turned[i], 0, 1));
+        y = ag_transpose(ag_scatter_add(turned[0], turned[1], turned[2], 0), 0, 1);
+    }
+    const float *got = ag_data(ag_contiguous(y));
+    ck_assert_msg(got != NULL, "%s", ag_tape_error(tape));
+    for (int64_t i = 0; i < size; i++) {
+        const bool right = got[i] == (float)sum[i] || (most <= FEW && got[i] == plain[i]);
+        ck_assert_msg(right && (!c.along || most > FEW || got[i] == plain[i]),
+                      "(%d,%d), %d indices, %d at one place: element %d is %.9g, not %.9g", (int)c.rows, (int)c.m,
+                      (int)c.n, most, (int)i, (double)got[i], sum[i]);
+    }
+    free(plain), free(x), free(sum), free(at), free(count);
+    ag_tape_rewind(tape, mark);
+}
+
+/* Few additions to an element are plain ones, and many are made in f64, wherever the element with many is. */
+START_TEST(additions_to_an_element) {
+    ag_tape_set_threads(tape, 2);
+    for (int k = 0; k < 4; k++) {
+        const bool along = k % 2, zeros = k / 2;
+        for (int64_t most = 60; most < 70; most++) check_crowd((crowd){5, 300, 200, most, along, zeros});
+        for (int64_t rows = 1; rows < 4; rows++) check_crowd((crowd){rows, 70, 66, 66, along, zeros});
+        for (int64_t m = 4095; m < 4098; m++) check_crowd((crowd){3, m, 500, 65, along, zeros});
+        check_crowd((crowd){600, 40, 300, 0, along, zeros});
+        check_crowd((crowd){130, 700, 90, 90, along, zeros});
+    }
+}
+END_TEST
+
 /* The first index that is out of range is reported, in the order of elements, whatever the strides. */
 START_TEST(first_index_out_of_range) {
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(4, 3)),
@@ -555,6 +626,7 @@ int main(void) {
     tcase_add_test(slices, concatenations);
     TCase *indices = tape_group(suite, "indices");
     tcase_add_test(indices, rows_by_index);
+    tcase_add_test(indices, additions_to_an_element);
     tcase_add_test(indices, first_index_out_of_range);
     return run_suite(suite);
 }
