@@ -540,8 +540,13 @@ static int64_t alike(const scattering *s, const row *r, int64_t n) {
 
 /* Add a line of f32 by unchecked numbers; whether all were in range, and no element had many additions: none then had
  * MANY before one of them, a power of two. What is needed soon is fetched, which a processor does by itself only to the
- * end of a page. */
-static bool add_counting(const scattering *s, const row *r) {
+ * end of a page. The loop takes a quarter longer where it does not begin with half a line of the cache. */
+#if defined __GNUC__ && !defined __clang__
+#define ALIGNED_LOOP __attribute__((optimize("align-loops=32")))
+#else
+#define ALIGNED_LOOP
+#endif
+ALIGNED_LOOP static bool add_counting(const scattering *s, const row *r) {
     enum { SOON = 512 };
     unsigned char count[MOST_COUNTED];
     unsigned seen = 0;
