@@ -7,6 +7,7 @@
 #include "ops/numeric_formulas.h"
 
 #include <math.h>
+#include <string.h>
 
 bool ag__real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor **nil) {
     if (!ag__inputs_usable(name, n, x, nil)) return false;
@@ -49,17 +50,45 @@ static ag_tensor *of_divisor(ag_tensor *y, ag_tensor *g, ag_tensor *a, ag_tensor
     return ag_neg(ag_strong_mul(g, ag_round(ag_div(ag_sub(a, y), b))));
 }
 
+/* Elements by parts, which are put elsewhere and copied if y is a or b. */
+static void by_parts(ag__quotients *f, size_t bytes, int64_t n, void *y, const void *const x[]) {
+    enum { FEW = 256 };
+    _Alignas(64) char made[FEW * AG__MOST_BYTES];
+    for (int64_t k = 0; k < n; k += FEW) {
+        const int64_t count = n - k < FEW ? n - k : FEW;
+        const size_t at = (size_t)k * bytes;
+        char *end = (char *)y + at, *to = y == x[0] || y == x[1] ? made : end;
+        f(count, to, (const char *)x[0] + at, (const char *)x[1] + at);
+        if (to == made) memcpy(end, made, (size_t)count * bytes);
+    }
+}
+
+#define QUOTIENT(name, type, f)                                                                                        \
+    static void name(int64_t n, void *y, const void *const x[], const void *attributes) {                              \
+        (void)attributes;                                                                                              \
+        by_parts(f, sizeof(type), n, y, x);                                                                            \
+    }
+QUOTIENT(fmod_f32, float, ag__rests_f32)
+QUOTIENT(fmod_f64, double, ag__rests_f64)
+QUOTIENT(fmod_i64, int64_t, ag__rests_i64)
+QUOTIENT(remainder_f32, float, ag__moved_f32)
+QUOTIENT(remainder_f64, double, ag__moved_f64)
+QUOTIENT(remainder_i64, int64_t, ag__moved_i64)
+QUOTIENT(floor_divide_f32, float, ag__floors_f32)
+QUOTIENT(floor_divide_f64, double, ag__floors_f64)
+QUOTIENT(floor_divide_i64, int64_t, ag__floors_i64)
+#undef QUOTIENT
+
 AG_BINARY(fmod, "fmod({0}, {1})", g, of_divisor(y, g, a, b), .domain = {[1] = {.nonzero = true}},
-          .block = {[AG_I64] = ag__fmod_i64, [AG_F32] = ag__fmod_f32, [AG_F64] = ag__fmod_f64});
+          .block = {[AG_I64] = fmod_i64, [AG_F32] = fmod_f32, [AG_F64] = fmod_f64});
 ag_tensor *ag_fmod(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_fmod, a, b); }
 
 AG_BINARY(remainder, "remainder({0}, {1})", g, of_divisor(y, g, a, b), .domain = {[1] = {.nonzero = true}},
-          .block = {[AG_I64] = ag__remainder_i64, [AG_F32] = ag__remainder_f32, [AG_F64] = ag__remainder_f64});
+          .block = {[AG_I64] = remainder_i64, [AG_F32] = remainder_f32, [AG_F64] = remainder_f64});
 ag_tensor *ag_remainder(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_remainder, a, b); }
 
 AG_ELEMENTWISE(floor_divide, 2, "floor({0} / {1})", .vjp = ag_zero_vjp, .domain = {[1] = {.nonzero = true}},
-               .block = {
-                   [AG_I64] = ag__floor_divide_i64, [AG_F32] = ag__floor_divide_f32, [AG_F64] = ag__floor_divide_f64});
+               .block = {[AG_I64] = floor_divide_i64, [AG_F32] = floor_divide_f32, [AG_F64] = floor_divide_f64});
 ag_tensor *ag_floor_divide(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_floor_divide, a, b); }
 
 /* ---- Functions of two numbers ---- */

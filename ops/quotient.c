@@ -5,13 +5,10 @@
 #include "ops/quotient.h"
 
 #include <math.h>
-#include <string.h>
 
 /* ---- Real numbers ---- */
 
-enum { FEW = 256 };
-
-/* REMAINDERS(rests_f32, float, f) defines it: y = fmod(a, b) of n <= FEW elements; elsewhere than in a and b. */
+/* REMAINDERS(ag__rests_f32, float, f) defines it: y = fmod(a, b) of n elements. */
 #define REMAINDERS(name, type, F, most)                                                                                \
     AG_BLOCK_KERNEL(bool, name##_of_small, (int64_t n, type * y, const type *a, const type *b), (n, y, a, b)) {        \
         int32_t large = 0;                                                                                             \
@@ -24,37 +21,32 @@ enum { FEW = 256 };
         }                                                                                                              \
         return !large;                                                                                                 \
     }                                                                                                                  \
-    static void name(int64_t n, type *y, const type *a, const type *b) {                                               \
+    void name(int64_t n, void *y_, const void *a_, const void *b_) {                                                   \
+        type *y = y_;                                                                                                  \
+        const type *a = a_, *b = b_;                                                                                   \
         if (name##_of_small(n, y, a, b)) return;                                                                       \
         for (int64_t i = 0; i < n; i++)                                                                                \
             if (!(trunc##F(fabs##F(a[i]) / fabs##F(b[i])) < (most) && fabs##F(b[i]) < (type)INFINITY))                 \
                 y[i] = fmod##F(a[i], b[i]);                                                                            \
     }
-REMAINDERS(rests_f32, float, f, 0x1p22F)
-REMAINDERS(rests_f64, double, , 0x1p51)
+REMAINDERS(ag__rests_f32, float, f, 0x1p22F)
+REMAINDERS(ag__rests_f64, double, , 0x1p51)
 #undef REMAINDERS
 
-/* QUOTIENT(ag__fmod_f32, float, rests_f32, r) defines that ag_block: `expression` of a, b, and r, which rests_f32 makes
- * of them. */
-#define QUOTIENT(name, type, rests, expression)                                                                        \
-    void name(int64_t n, void *y_, const void *const x[], const void *attributes) {                                    \
-        type rest[FEW];                                                                                                \
-        (void)attributes;                                                                                              \
-        for (int64_t k = 0; k < n; k += FEW) {                                                                         \
-            const int64_t count = n - k < FEW ? n - k : FEW;                                                           \
-            const type *a_ = (const type *)x[0] + k, *b_ = (const type *)x[1] + k;                                     \
-            rests(count, rest, a_, b_);                                                                                \
-            type *y = (type *)y_ + k;                                                                                  \
-            for (int64_t i = 0; i < count; i++) {                                                                      \
-                const type a = a_[i], b = b_[i], r = rest[i];                                                          \
-                (void)a, (void)b;                                                                                      \
-                y[i] = (expression);                                                                                   \
-            }                                                                                                          \
+/* r = a − q·b for a whole q, moved to the sign of b. */
+#define MOVED(name, type, F, rests)                                                                                    \
+    void name(int64_t n, void *y_, const void *a, const void *b_) {                                                    \
+        type *y = y_;                                                                                                  \
+        const type *b = b_;                                                                                            \
+        rests(n, y, a, b);                                                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            const type same = copysign##F(y[i], b[i]);                                                                 \
+            y[i] = y[i] == same ? same : y[i] + b[i];                                                                  \
         }                                                                                                              \
     }
-
-/* r, moved to the sign of b. */
-#define MOVED(F) (r == 0 ? copysign##F(r, b) : (r < 0) != (b < 0) ? r + b : r)
+MOVED(ag__moved_f32, float, f, ag__rests_f32)
+MOVED(ag__moved_f64, double, , ag__rests_f64)
+#undef MOVED
 
 /* (a − r)/b, which only rounding keeps from being whole, and one too many if r moves; in the place of r. The rounding
  * of both steps can be as much as 1 where quotients have no fractions: then a − q·b, exact, is one b away from r. */
@@ -72,31 +64,35 @@ WHOLE_QUOTIENTS(wholes_f32, float, f)
 WHOLE_QUOTIENTS(wholes_f64, double, )
 #undef WHOLE_QUOTIENTS
 
-static void floors_f32(int64_t n, float *y, const float *a, const float *b) {
-    rests_f32(n, y, a, b);
+void ag__floors_f32(int64_t n, void *y, const void *a, const void *b) {
+    ag__rests_f32(n, y, a, b);
     wholes_f32(n, y, a, b);
 }
-static void floors_f64(int64_t n, double *y, const double *a, const double *b) {
-    rests_f64(n, y, a, b);
+void ag__floors_f64(int64_t n, void *y, const void *a, const void *b) {
+    ag__rests_f64(n, y, a, b);
     wholes_f64(n, y, a, b);
 }
 
-QUOTIENT(ag__fmod_f32, float, rests_f32, r)
-QUOTIENT(ag__fmod_f64, double, rests_f64, r)
-QUOTIENT(ag__remainder_f32, float, rests_f32, MOVED(f))
-QUOTIENT(ag__remainder_f64, double, rests_f64, MOVED())
-QUOTIENT(ag__floor_divide_f32, float, floors_f32, r)
-QUOTIENT(ag__floor_divide_f64, double, floors_f64, r)
-
 /* ---- Whole numbers: none by 0, and −2⁶³ by −1 wraps around ---- */
 
-static void rests_i64(int64_t n, int64_t *y, const int64_t *a, const int64_t *b) {
+void ag__rests_i64(int64_t n, void *y_, const void *a_, const void *b_) {
+    int64_t *y = y_;
+    const int64_t *a = a_, *b = b_;
     for (int64_t i = 0; i < n; i++) y[i] = b[i] == 0 || b[i] == -1 ? 0 : a[i] % b[i];
 }
-static int64_t floor_i64(int64_t a, int64_t b, int64_t r) {
-    const int64_t q = b == 0 ? 0 : b == -1 ? (int64_t)(0 - (uint64_t)a) : a / b;
-    return q - (r != 0 && (r < 0) != (b < 0));
+void ag__moved_i64(int64_t n, void *y_, const void *a, const void *b_) {
+    int64_t *y = y_;
+    const int64_t *b = b_;
+    ag__rests_i64(n, y, a, b);
+    for (int64_t i = 0; i < n; i++)
+        if (y[i] != 0 && (y[i] < 0) != (b[i] < 0)) y[i] += b[i];
 }
-QUOTIENT(ag__fmod_i64, int64_t, rests_i64, r)
-QUOTIENT(ag__remainder_i64, int64_t, rests_i64, r != 0 && (r < 0) != (b < 0) ? r + b : r)
-QUOTIENT(ag__floor_divide_i64, int64_t, rests_i64, floor_i64(a, b, r))
+void ag__floors_i64(int64_t n, void *y_, const void *a_, const void *b_) {
+    int64_t *y = y_;
+    const int64_t *a = a_, *b = b_;
+    for (int64_t i = 0; i < n; i++) {
+        const bool whole = b[i] == 0 || b[i] == -1;
+        const int64_t q = b[i] == 0 ? 0 : whole ? (int64_t)(0 - (uint64_t)a[i]) : a[i] / b[i];
+        y[i] = q - (!whole && a[i] % b[i] != 0 && (a[i] < 0) != (b[i] < 0));
+    }
+}
