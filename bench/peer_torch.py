@@ -521,6 +521,8 @@ CATALOGUE = {
     "hypot": (torch.hypot, 2, 0, 4), "copysign": (torch.copysign, 2, 0, 4), "lerp": (torch.lerp, 3, 0, 2),
     "xlogy": (torch.xlogy, 2, 3, 2), "xlog1py": (torch.special.xlog1py, 2, 3, 2), "logaddexp": (torch.logaddexp, 2, 0, 4),
     "sinc": (torch.sinc, 1, 3, 2), "digamma": (torch.digamma, 1, 10, 9.5),
+    "polygamma": (lambda x: torch.special.polygamma(1, x), 1, 10, 9.5),
+    "gammainc": (torch.special.gammainc, 2, 10, 9.5), "gammaincc": (torch.special.gammaincc, 2, 10, 9.5),
     "logical_and": (torch.logical_and, 2, 0, 4), "logical_not": (torch.logical_not, 1, 0, 4),
     "isnan": (torch.isnan, 1, 0, 4), "isfinite": (torch.isfinite, 1, 0, 4), "nan_to_num": (torch.nan_to_num, 1, 0, 4),
     "less_scalar": (lambda x: x < 0.25, 1, 0, 4), "clamp_min": (lambda x: torch.clamp(x, min=0.25), 1, 0, 4),

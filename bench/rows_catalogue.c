@@ -35,7 +35,8 @@ TWO(logical_and) ONE(logical_not) ONE(isnan) ONE(isfinite) ONE(nan_to_num) WITH(
 WITH(clamp_min, 0.25) THREE(clamp_between)
 ONE(softplus) ONE(logsigmoid) ONE(silu) ONE(gelu_tanh) ONE(mish) ONE(softsign) ONE(logit) WITH(leaky_relu, 0.125)
 TWO(prelu) WITH(elu, 1.5) ONE(selu) WITH(celu, 0.5) WITH(hardtanh, -1, 1) ONE(hardsigmoid) ONE(hardswish)
-WITH(softshrink, 0.5)
+WITH(softshrink, 0.5) TWO(gammainc) TWO(gammaincc)
+static ag_tensor *polygamma_(ag_tensor *const x[]) { return ag_polygamma(1, x[0]); }
 
 static const entry entries[] = {
     {"exp2", exp2_, 1, false, 0, 4}, {"log2", log2_, 1, false, 3, 2}, {"log10", log10_, 1, false, 3, 2},
@@ -50,6 +51,8 @@ static const entry entries[] = {
     {"hypot", hypot_, 2, false, 0, 4}, {"copysign", copysign_, 2, false, 0, 4}, {"lerp", lerp_, 3, false, 0, 2},
     {"xlogy", xlogy_, 2, false, 3, 2}, {"xlog1py", xlog1py_, 2, false, 3, 2}, {"logaddexp", logaddexp_, 2, false, 0, 4},
     {"sinc", sinc_, 1, false, 3, 2}, {"digamma", digamma_, 1, false, 10, 9.5},
+    {"polygamma", polygamma_, 1, false, 10, 9.5}, {"gammainc", gammainc_, 2, true, 10, 9.5},
+    {"gammaincc", gammaincc_, 2, true, 10, 9.5},
     {"logical_and", logical_and_, 2, true, 0, 4}, {"logical_not", logical_not_, 1, true, 0, 4},
     {"isnan", isnan_, 1, true, 0, 4}, {"isfinite", isfinite_, 1, true, 0, 4}, {"nan_to_num", nan_to_num_, 1, false, 0, 4},
     {"less_scalar", less_scalar_, 1, true, 0, 4}, {"clamp_min", clamp_min_, 1, false, 0, 4},

@@ -1,7 +1,7 @@
 /* gamma -- the gamma function's logarithm, its derivatives, and the beta function
  *
  * Each derivative is an operation of its own, as in special.c. The derivatives of digamma have kernels instead of a
- * formula: the number of their steps depends on the order. */
+ * formula: the number of their steps depends on the order, and f32 is rounded from f64. */
 #include "autograd/trace.h"
 #include "ops/incomplete.h"
 #include "ops/rules.h"
@@ -14,6 +14,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 /* ---- Derivatives of digamma ---- */
 
@@ -59,17 +60,6 @@ static double power_sum(int n, double a) {
     return y + (whole + tail);
 }
 
-/* That of order 1, with a division for each term, and one more. */
-static double square_sum(double a) {
-    static const double bernoulli[] = {-3617. / 510, 7. / 6,  -691. / 2730, 5. / 66,
-                                       -1. / 30,     1. / 42, -1. / 30,     1. / 6};
-    double y = 0, tail = 0;
-    for (; a < 12; a++) y += 1 / a * (1 / a);
-    const double r = 1 / a, v = r * r;
-    for (int j = 0; j < 8; j++) tail = tail * v + bernoulli[j];
-    return y + (r + v * (0.5 + r * tail));
-}
-
 /* n! times the sum of (d + k)^−(n + 1) over all whole numbers k, for d in (0, ½]; `mirror` is (−1)^(n + 1). The two
  * largest terms come first, because they may cancel. */
 static double power_sum_of_all(int n, double d, double mirror) {
@@ -80,10 +70,6 @@ static double power_sum_of_all(int n, double d, double mirror) {
  * for the distance to the nearest whole number. */
 static double power_sum_below(int n, double x) {
     const double d = x - rint(x), mirror = n % 2 ? 1 : -1;
-    if (n == 1) {
-        const double pi = 3.14159265358979323846, all = pi / sin(pi * d);
-        return all * all - square_sum(1 - x);
-    }
     return (d < 0 ? mirror : 1) * power_sum_of_all(n, fabs(d), mirror) - mirror * power_sum(n, 1 - x);
 }
 
@@ -92,11 +78,63 @@ static double polygamma_at(int n, double x) {
     if (isnan(x)) return x;
     if (x <= 0 && x == rint(x)) return sign * (double)INFINITY;
     if (x > DBL_MAX) return sign * 0;
-    return sign * (x <= 0 ? power_sum_below(n, x) : n == 1 ? square_sum(x) : power_sum(n, x));
+    return sign * (x <= 0 ? power_sum_below(n, x) : power_sum(n, x));
+}
+
+/* ---- Order 1, in vectors ---- */
+
+enum { LANES = 8 };
+
+/* z³ times what ψ′(z) is more than 1/z + 1/(2z²), by 1/z², for z >= 5. */
+static const double trigamma_tail[] = {0x1.9a8b821914cbep+3,  -0x1.2a1b09fce1242p+2, 0x1.12b4860a47a77p+0,
+                                       -0x1.00c95ea34e47fp-2, 0x1.362623269b6b4p-4,  -0x1.11104971e164bp-5,
+                                       0x1.86185f43c792ep-6,  -0x1.1111111042531p-5, 0x1.5555555555489p-3};
+AG__ALWAYS_INLINE double of_nine(const double *c, double x) {
+    double y = c[0];
+    AG__UNROLLED for (int k = 1; k < 9; k++) y = y * x + c[k];
+    return y;
+}
+
+/* ψ′(x) in place of x, for whole groups of lanes. Below 5 there are five terms more, as one quotient. For x < 0 it is
+ * (π/sin πx)² − ψ′(1 − x); far below every number is a pole. */
+AG_BLOCK_KERNEL(void, trigamma, (int64_t n, double *y), (n, y)) {
+    for (; n > 0; n -= LANES, y += LANES) AG_SIMD for (int i = 0; i < LANES; i++) {
+            const double x = y[i], z = x < 0 ? 1 - x : x, q = z * z, q1 = (z + 1) * (z + 1), q2 = (z + 2) * (z + 2);
+            const double q3 = (z + 3) * (z + 3), q4 = (z + 4) * (z + 4), q01 = q * q1, q23 = q2 * q3;
+            const double over = q01 * q23, above = (q + q1) * q23 + (q2 + q3) * q01;
+            const double near = (above * q4 + over) / (over * q4);
+            const double r = 1 / (z < 5 ? z + 5 : z), v = r * r;
+            const double positive = (r + v * (0.5 + r * of_nine(trigamma_tail, v))) + (z < 5 ? near : 0);
+            const double d = x - rint(x), root = 1 / (d * of_nine(sinpi_wide, d * d));
+            y[i] = x < 0 ? (x < -DBL_MAX ? (double)INFINITY : root * root) - positive : positive;
+        }
+}
+
+static void trigammas(int64_t n, double *y) {
+    trigamma(n, y);
+    ag__leave_vectors();
+}
+
+double ag__trigamma(double x) {
+    double y[LANES] = {x};
+    trigammas(1, y);
+    return *y;
 }
 
 void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x)) {
-    for (int64_t i = 0; i < count; i++) ag__put_element(dtype, y, i, f((int)*n, ag__get_element(dtype, x, i)));
+    enum { STRIP = 128 };
+    const int64_t bytes = dtype == AG_F32 ? sizeof(float) : sizeof(double);
+    for (int64_t start = 0; start < count; start += STRIP) {
+        const int64_t m = count - start < STRIP ? count - start : STRIP;
+        double v[STRIP] = {0};
+        char *to = (char *)y + start * bytes;
+        ag__widen(dtype, m, v, (const char *)x + start * bytes);
+        if (f == polygamma_at && *n == 1) trigammas(m, v);
+        else
+            for (int64_t i = 0; i < m; i++) v[i] = f((int)*n, v[i]);
+        if (dtype == AG_F32) ag__narrow(m, (float *)(void *)to, v);
+        else memcpy(to, v, (size_t)m * sizeof *v);
+    }
 }
 static void polygamma_f32(int64_t n, void *y, const void *const x[], const void *attributes) {
     ag__by_order(AG_F32, n, y, x[0], attributes, polygamma_at);
@@ -123,8 +161,6 @@ ag_tensor *ag_polygamma(int n, ag_tensor *x) {
         return ag__fail("polygamma", 1, &x, AG_ERR_RANGE, "order %d is not in 0 … %d", n, (int)MOST_ORDER);
     return ag_apply(&ag__op_polygamma, 1, &x, &(double){n}, sizeof(double));
 }
-
-double ag__trigamma(double x) { return polygamma_at(1, x); }
 
 double ag__lgamma_1p(double u) {
     enum { COUNT = sizeof lgamma_wide / sizeof *lgamma_wide };

@@ -16,6 +16,7 @@ FOLLOWED = {
         share_f32 share_f64 solve_triangle_f32 solve_triangle_f64 spread_f32 spread_f64""",
     "by axes.c itself": "f32_from_f64 f64_from_f32",
     "by dense_kernels.h itself": "lu_step_f32 lu_step_f64",
+    "by gamma.c itself": "trigamma",
     "by replay.c itself": "run_narrow run_wide",
 }
 

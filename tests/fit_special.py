@@ -180,6 +180,11 @@ def cotpi_part(w):
     return (mp.pi * d * mpmath.cospi(d) / mpmath.sinpi(d) - 1) / w
 
 
+def trigamma_part(v):
+    """What trigamma(z) is more than 1/z + 1/(2z²), times z³, for z = 1/√v."""
+    return (mpmath.zeta(2, 1 / mpmath.sqrt(v)) - mpmath.sqrt(v) - v / 2) / (v * mpmath.sqrt(v)) if v > TINY else mpf(1) / 6
+
+
 def part(w, t):
     return w
 
@@ -221,6 +226,7 @@ FITS = {
     "lgamma_wide": (lgamma_part, relative, 21, "-0.5", "0.5", 64),
     "digamma_narrow": (digamma_part, relative, 10, "-0.5", "0.5", 32),
     "digamma_wide": (digamma_part, relative, 23, "-0.5", "0.5", 64),
+    "trigamma": (trigamma_part, part, 9, 0, "0.04", 64),
     "sinpi_narrow": (sinpi_part, relative, 5, 0, "0.25", 32),
     "sinpi_wide": (sinpi_part, relative, 9, 0, "0.25", 64),
     "cotpi_narrow": (cotpi_part, part, 7, 0, "0.25", 32),
