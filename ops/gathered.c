@@ -212,7 +212,7 @@ static void multiply_share(void *w_, int i, int n) {
                       (part){mine.from + at, ag__lesser(w->together, mine.count - at)});
 }
 
-static bool multiply_by_places(const ag_call *call, running *w, int threads) {
+AG__SHORT static bool multiply_by_places(const ag_call *call, running *w, int threads) {
     const int64_t most = buffer_for(w, w->summed) / (w->summed * w->size);
     w->together = ag__lesser(w->free, most >= WHOLE ? most / WHOLE * WHOLE : most > FEW ? most / FEW * FEW : FEW);
     w->buffer = whole_lines(w->together * w->summed * w->size);
@@ -300,7 +300,7 @@ static void divide(running *w, int threads) {
     w->parts = (int)((w->free - 1) / w->together + 1);
 }
 
-static bool multiply_by_terms(const ag_call *call, running *w, int threads) {
+AG__SHORT static bool multiply_by_terms(const ag_call *call, running *w, int threads) {
     divide(w, threads);
     const int64_t s = ag__lesser(w->summed, AG__BLOCK), n = w->g->n;
     const ag__product p =

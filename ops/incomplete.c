@@ -35,6 +35,13 @@ static const double TWO_PI = 6.28318530717958647693, TINY = 1e-290 /* for parame
 
 AG_BLOCK_KERNEL(double, ln, (double x), (x)) { return ag_fn_log_f64(x); }
 AG_BLOCK_KERNEL(double, e_to, (double x), (x)) { return ag_fn_exp_f64(x); }
+void ag__each(const ag_op *op, int n, double *x) {
+    ag_block *block = op->block[AG_F64];
+    const void *in[] = {x};
+    if (!ag__needs_avx2(block) || ag__has_avx2()) block(n, x, in, NULL);
+    else
+        for (int i = 0; i < n; i++) x[i] = op == &ag__op_exp ? e_to(x[i]) : ln(x[i]);
+}
 double ag__ln(double x) { return ln(x); }
 double ag__e_to(double x) { return e_to(x); }
 
@@ -60,15 +67,28 @@ double ag__stirling_error(double k) {
     return sum + tail / k;
 }
 
-/* k·ag__ln(k/m) + m − k, which is small where k is near m, by C. Loader's series. */
+static double polynomial(int n, const double *c, double x) {
+    double y = *c;
+    while (--n > 0) y = y * x + *++c;
+    return y;
+}
+
+/* k·ln(k/m) + m − k, which is small where k is near m, for k > 0; *far, and not computed, where they are far apart.
+ * With r = (m − k)/(m + k) it is (m − k)·r − 2k·(artanh r − r), by a polynomial in r². */
+static double near_deviance(double k, double m, bool *far) {
+    static const double artanh[] = {0x1.04175bab7acbep-3, -0x1.5199d03dd3e99p-7, 0x1.0a8716ed0c445p-4,
+                                    0x1.9291e452e5765p-5, 0x1.e5a17d95fcf43p-5,  0x1.10e6ea954cad2p-4,
+                                    0x1.3b162a00760d8p-4, 0x1.745cff255f33ep-4,  0x1.c71c725829a6ap-4,
+                                    0x1.249249239ef3ap-3, 0x1.999999999b127p-3,  0x1.555555555555p-2};
+    const double r = (m - k) / (m + k), q = r * r;
+    *far = !(q < 0.185);
+    return *far ? 0 : (m - k) * r - 2 * k * r * q * polynomial(12, artanh, q);
+}
 double ag__deviance(double k, double m) {
-    if (fabs(k - m) >= 0.25 * (k + m) && k > 0)
-        return k * (k / m <= DBL_MAX ? ag__ln(k / m) : ag__ln(k) - ag__ln(m)) + m - k;
-    if (k == 0) return m;
-    const double v = (k - m) / (k + m);
-    double term = 2 * k * v, sum = (k - m) * v, before = 0;
-    for (int j = 1; sum != before; j++) before = sum, sum += (term *= v * v) / (2 * j + 1);
-    return sum;
+    bool far;
+    const double y = near_deviance(k, m, &far);
+    if (!far) return y;
+    return k == 0 ? m : k * (k / m <= DBL_MAX ? ag__ln(k / m) : ag__ln(k) - ag__ln(m)) + m - k;
 }
 
 /* ---- Numbers with their derivatives ---- */
@@ -158,16 +178,12 @@ static double exp_bend(double z) {
     static const double c[] = {1. / 1307674368000, 1. / 87178291200, 1. / 6227020800, 1. / 479001600, 1. / 39916800,
                                1. / 3628800,       1. / 362880,      1. / 40320,      1. / 5040,      1. / 720,
                                1. / 120,           1. / 24,          1. / 6,          1. / 2};
-    double y = c[0];
-    for (int k = 1; k < 14; k++) y = y * z + c[k];
-    return y * z * z;
+    return polynomial(14, c, z) * z * z;
 }
 static double log_bend(double w) {
     static const double c[] = {1. / 21, 1. / 19, 1. / 17, 1. / 15, 1. / 13, 1. / 11, 1. / 9, 1. / 7, 1. / 5, 1. / 3};
     const double r = w / (2 + w), q = r * r;
-    double y = c[0];
-    for (int k = 1; k < 10; k++) y = y * q + c[k];
-    return 2 * r * q * y - w * r;
+    return 2 * r * q * polynomial(10, c, q) - w * r;
 }
 
 /* How far the tail extends, by its steepness and bend at s = 0, whose squares may overflow. */
@@ -269,23 +285,14 @@ static void fraction(const place *p, jet *y) {
     }
 }
 
-/* The same two without derivatives. */
-static double value_of_series(const place *p) {
-    double term = 1, y = 1, before = 0;
-    for (int n = 1; n < TERMS && y != before; n++) before = y, y += term *= p->x / (p->a + n);
-    return y;
-}
+/* The fraction of beta without derivatives. */
 static double value_of_fraction(const place *p) {
-    double over = 1 / (p->a + 1), below = p->beta ? (p->steep + 1) * over : p->x + 1 - p->a;
-    double c = 0x1p1000, d = 1 / below, y = d;
+    double over = 1 / (p->a + 1), c = 0x1p1000, d = 1 / ((p->steep + 1) * over), y = d;
     for (int n = 1; n < TERMS; n++) {
-        double above = n * (p->a - n);
-        if (p->beta) {
-            const double part = n * p->x * (p->b - n) * over;
-            above = part * (p->x * (p->n + (n - 1))) * (n > 1 ? over * (p->a + (n - 1)) : over);
-            over = 1 / (p->a + (2 * n + 1));
-            below = n + part + (p->a + n) * over * (p->steep + 1 + n * (1 + p->y));
-        } else below += 2;
+        const double part = n * p->x * (p->b - n) * over;
+        const double above = part * (p->x * (p->n + (n - 1))) * (n > 1 ? over * (p->a + (n - 1)) : over);
+        over = 1 / (p->a + (2 * n + 1));
+        const double below = n + part + (p->a + n) * over * (p->steep + 1 + n * (1 + p->y));
         c = below + above / c;
         d = 1 / (below + above * d);
         y *= c * d;
@@ -301,7 +308,7 @@ static jet integral(const place *p) {
     const jet a = linear(p->a, 1, 0);
     jet y;
     if (narrow) quadrature(p, length, &y);
-    else if (p->order == 0) y = linear(p->beta || p->upper ? value_of_fraction(p) : value_of_series(p), 0, 0);
+    else if (p->beta && p->order == 0) y = linear(value_of_fraction(p), 0, 0);
     else if (p->beta || p->upper) fraction(p, &y);
     else series(p, &y);
     if (with_a) multiply(p->order, &y, &a);
@@ -310,9 +317,11 @@ static jet integral(const place *p) {
 
 /* ---- Gamma ---- */
 
-/* Which tail is computed: the one below x up to a + 1, whose series then has no terms that cancel. */
+/* Which tail is computed: the one below x up to a + 1, whose series then has no terms that cancel. For a value that
+ * goes up to 2, below which the fraction is long. */
+static bool is_upper(int order, double a, double x) { return x > (order == 0 && a < 1 ? 1 : a) + 1; }
 static place gamma_place(int order, double a, double x, double log_x, double rounding) {
-    const bool upper = x > a + 1;
+    const bool upper = is_upper(order, a, x);
     return (place){.order = order,
                    .upper = upper,
                    .a = a,
@@ -365,19 +374,13 @@ static double slope_by_fraction(double a, double x, double log_x, double roundin
     return (log_x - digamma(a)) * y + y_a;
 }
 
-static double polynomial(int n, const double c[], double x) {
-    double y = 0;
-    while (n-- > 0) y = y * x + c[n];
-    return y;
-}
-
 /* A large a with x near it: the slope of x in powers of 1/a, whose coefficients are functions of d = x/a − 1 and follow
  * from one another by the slope's differential equation in x. The first is (1 + d)·ln(1 + d)/d. */
 static double slope_near_large(double a, double x) {
-    static const double one[] = {1. / 6,   1. / 12,   -1. / 30, 1. / 60,  -1. / 105,
-                                 1. / 168, -1. / 252, 1. / 360, -1. / 495};
-    static const double two[] = {1. / 60, 1. / 60, -1. / 210, 1. / 840, 0, -1. / 2520};
-    static const double three[] = {-1. / 105, -1. / 840, 1. / 420};
+    static const double one[] = {-1. / 495, 1. / 360, -1. / 252, 1. / 168, -1. / 105,
+                                 1. / 60,   -1. / 30, 1. / 12,   1. / 6};
+    static const double two[] = {-1. / 2520, 0, 1. / 840, -1. / 210, 1. / 60, 1. / 60};
+    static const double three[] = {1. / 420, -1. / 840, -1. / 105};
     const double d = (x - a) / a, first = fabs(d) < 1e-8 ? 1 + 0.5 * d : (1 + d) * ag__ln_1_plus(d) / d;
     const double rest = polynomial(9, one, d) + (polynomial(6, two, d) + polynomial(3, three, d) / a) / a;
     return (first + rest / a) / x;
@@ -395,10 +398,30 @@ double ag__gamma_log_bend(double a, double x, double log_x, double rounding) {
     return (p.upper ? 1 : -1) * (u * c.at[A] + c.at[AA] - ag__trigamma(a + 1) * c.at[V] - y) / a;
 }
 
-/* D/a times e^shift. */
+/* D/a times e^shift is an exponential over *over. Below 10, Γ(a + 1) is that of z = a + 10 over a product; Stirling's
+ * formula has it from z = 10 on. `log` and `log_z` differ by ln(x/z). */
+static double above_ten(double a) { return a < 10 ? a + 10 : a; }
+static double gamma_exponent(double a, double x, double log, double log_z, double shift, double *over) {
+    const double z = above_ten(a), z2 = z * z, error = ag__stirling_error(z);
+    const double straight = (a * log + shift) + (z - x - a * log_z);
+    double product = 1;
+    bool far;
+    *over = sqrt(TWO_PI * z);
+    if (a < 10) {
+        for (int k = 1; k <= 10; k++) product *= a + k;
+        *over *= z2 * z2 * (z2 * z2) * z2 / product;
+        return straight - error;
+    }
+    const double near = near_deviance(a, x, &far);
+    return (far ? straight : shift - near) - error;
+}
+
+/* The exponents of tiny numbers are large, and may cancel. */
 static double gamma_peak(const place *p, double shift) {
-    if (p->a < 1) return ag__e_to(p->a * p->log_x - p->x - ag__lgamma_1p(p->a) + shift);
-    return ag__e_to(shift - ag__stirling_error(p->a) - ag__deviance(p->a, p->x)) / sqrt(TWO_PI * p->a);
+    const bool few = p->a < 10;
+    double over;
+    const double log = few ? p->log_x : ag__ln(p->x / p->a), log_z = few ? ag__ln(above_ten(p->a)) : 0;
+    return ag__e_to(gamma_exponent(p->a, p->x, log, log_z, shift, &over)) / over;
 }
 
 /* 1 − P for a < 1 and x <= 2, where P may be nearly 1: P is x^a/Γ(a + 1) times 1 + a·Σ (−x)^k/(k!·(a + k)), k > 0. */
@@ -420,11 +443,92 @@ static double gamma_mass(double a, double x, double rounding, bool beyond) {
     const double y = gamma_peak(&p, 0) * integral(&p).at[V];
     return p.upper != beyond ? 1 - y : p.upper ? lost * y : y > 1 ? 1 : y;
 }
-static double lower_at(const double *x, double order, double rounding) {
-    return (void)order, gamma_mass(x[0], x[1], rounding, false);
+
+/* ---- The same in lanes, where the tail is wide ----
+ *
+ * Terms are added four at a time, until a lane needs no more: the others do not change its value. */
+
+enum { LANES = 8 };
+typedef struct lot { /* elements of which the same tail is computed */
+    int count;
+    int64_t at[LANES];
+    double a[LANES], x[LANES];
+} lot;
+
+#define EACH_LANE AG_SIMD for (int i = 0; i < LANES; i++)
+
+static void peaks(const double *a, const double *x, double *y) {
+    double over[LANES];
+    for (int i = 0; i < LANES; i++) y[i] = x[i] / above_ten(a[i]);
+    ag__each(&ag__op_log, LANES, y);
+    for (int i = 0; i < LANES; i++) y[i] = gamma_exponent(a[i], x[i], y[i], 0, 0, &over[i]);
+    ag__each(&ag__op_exp, LANES, y);
+    EACH_LANE y[i] /= over[i];
 }
-static double upper_at(const double *x, double order, double rounding) {
-    return (void)order, gamma_mass(x[0], x[1], rounding, true);
+
+static void series_of_lanes(const double *a, const double *x, double rounding, double *y) {
+    double term[LANES], left = 1;
+    EACH_LANE y[i] = term[i] = 1;
+    for (double n = 1; n < TERMS && left > 0; n += 4) {
+        left = 0;
+        EACH_LANE {
+            const double p = a[i] + n, q = p + 1, r = p + 2, s = p + 3, rs = r * s, qrs = q * rs, v = x[i];
+            const double next = term[i] * v / (p * qrs), last = next * v * (v * v);
+            y[i] += next * (qrs + v * (rs + v * (s + v)));
+            term[i] = last > rounding * y[i] ? last : 0;
+        }
+        for (int i = 0; i < LANES; i++) left += term[i];
+    }
+}
+
+/* Numerators and denominators of the fraction; now and then divided by the last denominator. */
+static void fraction_of_lanes(const double *a, const double *x, double rounding, double *y) {
+    double q[LANES], u[LANES], before_u[LANES], v[LANES], before_v[LANES], open[LANES], left = 1;
+    EACH_LANE y[i] = before_u[i] = 0, u[i] = before_v[i] = open[i] = 1, v[i] = q[i] = x[i] + 1 - a[i];
+    for (double n = 1; n < TERMS && left > 0;) {
+        left = 0;
+        for (int k = 0; k < 4; k++, n++) EACH_LANE {
+                const double p = n * (a[i] - n), above = u[i], below = v[i];
+                q[i] += 2;
+                u[i] = q[i] * above + p * before_u[i], before_u[i] = above;
+                v[i] = q[i] * below + p * before_v[i], before_v[i] = below;
+            }
+        EACH_LANE {
+            const double scale = 1 / v[i], next = u[i] * scale, step = fabs(next - y[i]);
+            y[i] = open[i] > 0 ? next : y[i];
+            open[i] = step > rounding * next ? open[i] : 0;
+            u[i] = next, v[i] = 1, before_u[i] *= scale, before_v[i] *= scale;
+        }
+        for (int i = 0; i < LANES; i++) left += open[i];
+    }
+}
+
+static void run_lot(ag_dtype dtype, void *to, lot *l, bool upper, double rounding, bool beyond) {
+    double peak[LANES], y[LANES];
+    for (int i = l->count; i < LANES; i++) l->a[i] = l->a[0], l->x[i] = l->x[0];
+    peaks(l->a, l->x, peak);
+    (upper ? fraction_of_lanes : series_of_lanes)(l->a, l->x, rounding, y);
+    for (int i = 0; i < l->count; i++) {
+        const double part = upper ? peak[i] * l->a[i] * y[i] : fmin(peak[i] * y[i], 1);
+        ag__put_element(dtype, to, l->at[i], upper != beyond ? 1 - part : part);
+    }
+    l->count = 0;
+}
+
+static void gamma_masses(ag_dtype dtype, int64_t n, void *y, const void *const x[], bool beyond) {
+    const double rounding = dtype == AG_F32 ? 0x1p-28 : 0x1p-54;
+    lot lots[4] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        const double a = ag__get_element(dtype, x[0], i), v = ag__get_element(dtype, x[1], i);
+        const bool upper = is_upper(0, a, v);
+        if (a >= (beyond && !upper ? 1 : TINY) && v >= TINY && v + 4 * fabs(v - a) < 367) {
+            lot *l = &lots[2 * (a < 10) + upper];
+            l->at[l->count] = i, l->a[l->count] = a, l->x[l->count] = v;
+            if (++l->count == LANES) run_lot(dtype, y, l, upper, rounding, beyond);
+        } else ag__put_element(dtype, y, i, gamma_mass(a, v, rounding, beyond));
+    }
+    for (int k = 0; k < 4; k++)
+        if (lots[k].count > 0) run_lot(dtype, y, &lots[k], k & 1, rounding, beyond);
 }
 
 static bool has_slope(const double *x) { return x[0] >= 0 && x[1] >= 0 && !(x[0] > DBL_MAX && x[1] > DBL_MAX); }
@@ -587,8 +691,15 @@ static void each(ag_dtype dtype, int arity, int64_t n, void *y, const void *cons
         each(AG_F64, arity, n, y, x, number, at);                                                                      \
     }
 
-KERNELS(gammainc, 2, NULL, lower_at)
-KERNELS(gammaincc, 2, NULL, upper_at)
+#define MASSES(name, dtype, beyond)                                                                                    \
+    static void name(int64_t n, void *y, const void *const x[], const void *attributes) {                              \
+        (void)attributes;                                                                                              \
+        gamma_masses(dtype, n, y, x, beyond);                                                                          \
+    }
+MASSES(gammainc_f32, AG_F32, false)
+MASSES(gammainc_f64, AG_F64, false)
+MASSES(gammaincc_f32, AG_F32, true)
+MASSES(gammaincc_f64, AG_F64, true)
 KERNELS(gammainc_slope, 2, attributes, gamma_slope_at)
 KERNELS(gamma_density, 2, NULL, gamma_density_at)
 KERNELS(betainc, 3, NULL, beta_at)

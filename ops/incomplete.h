@@ -2,11 +2,16 @@
 #ifndef AG_INCOMPLETE_H
 #define AG_INCOMPLETE_H
 
+#include "autograd/tape/op.h"
+
 /* ---- Functions of numbers: ln x, e^x, ln(1 + x) ---- */
 
 double ag__ln(double x);
 double ag__e_to(double x);
 double ag__ln_1_plus(double x);
+
+/* e^x, or ln x, in place. */
+void ag__each(const ag_op *op, int n, double *x);
 
 /* ln Γ(k + 1) − ln(√(2πk)·(k/e)^k) for k > 0; k·ln(k/m) + m − k, which is small where k is near m. */
 double ag__stirling_error(double k);

@@ -779,7 +779,7 @@ static bool put_checking(const ag__places *p, ag_put how) {
     return !atomic_load_explicit(&s.outside, memory_order_relaxed);
 }
 
-bool ag__scatter_at(const ag__places *p, ag_put how) {
+AG__SHORT bool ag__scatter_at(const ag__places *p, ag_put how) {
     numbering n;
     if (p->other->size > 0 && p->count == 1 && put_checking(p, how)) return true;
     if (p->other->size > 0 && !number(p, &n)) return false;

@@ -253,22 +253,13 @@ AG_ELEMENTWISE(gamma_slope, 2, NULL, .flags = AG_OP_TIED, .attribute_bytes = siz
 
 typedef void kernel(int groups, const double *rate, const uint32_t *word, double *k);
 
-/* e^x, or ln x, in place. */
-static void each(const ag_op *op, int n, double *x) {
-    ag_block *block = op->block[AG_F64];
-    const void *in[] = {x};
-    if (!ag__needs_avx2(block) || ag__has_avx2()) block(n, x, in, NULL);
-    else
-        for (int i = 0; i < n; i++) x[i] = op == &ag__op_exp ? ag__e_to(x[i]) : ag__ln(x[i]);
-}
-
 /* Rates below 10: the first k whose probabilities, added up from that of 0 on, exceed a uniform number. */
 static void by_addition(int groups, const double *rate, const uint32_t *word, double *k) {
     enum { END = 200 };
     const int n = groups * GROUP;
     double p[LOT], rest[LOT];
     AG_SIMD for (int i = 0; i < n; i++) p[i] = -rate[i], k[i] = 0;
-    each(&ag__op_exp, n, p);
+    ag__each(&ag__op_exp, n, p);
     AG_SIMD for (int i = 0; i < n; i++) rest[i] = ag__unit_f64(word[i], word[LOT + i]) + 0x1p-53 - p[i];
     for (int step = 1, left = 0; step < END; step++) {
         while (left < n && !(rest[left] > 0)) left++;
@@ -317,7 +308,7 @@ static void by_rejection(int groups, const double *rate, const uint32_t *word, d
         y[i] = k;
     }
     for (int i = 0; i < n; i++) error[i] = y[i] >= 0 && y[i] < 10 ? error_of[(int)y[i]] : 0;
-    each(&ag__op_log, 2 * n, x);
+    ag__each(&ag__op_log, 2 * n, x);
     AG_SIMD for (int i = 0; i < n; i++) {
         const double m = rate[i], k = y[i], d = by[i], r = 1 / k, z = r * r;
         const double far = (1. / 12 - z * (1. / 360 - z * (1. / 1260 - z * (1. / 1680 - z / 1188)))) * r;

@@ -705,7 +705,7 @@ static ag_tensor *places_of_extremes(ag_tensor *x, ag_tensor *y, int axis) {
     return ag_cummax(ag_where(found, place, ag_scalar(ag_tape_of(x), AG_I64, 0)), axis);
 }
 
-static ag_tensor *with_places(const ag_op *op, const char *name, ag_tensor *x, int axis, ag_tensor **index) {
+AG__SHORT static ag_tensor *with_places(const ag_op *op, const char *name, ag_tensor *x, int axis, ag_tensor **index) {
     ag_tensor *y;
     if (ag__inputs_usable(name, 1, &x, &y)) {
         const int at = ag__axis(axis, ag_rank(x));

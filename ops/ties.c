@@ -77,9 +77,16 @@ typedef struct sharing {
 SHARE(share_f32, float, uint32_t)
 SHARE(share_f64, double, uint64_t)
 
+/* For rows of a few elements vector code is larger, and no faster. */
+#if defined __GNUC__ && !defined __clang__
+#define NO_VECTORS __attribute__((optimize("no-tree-vectorize")))
+#else
+#define NO_VECTORS
+#endif
+
 /* The elements of short rows of places are put side by side, and LANES of them are computed, whatever the last are. */
 #define SHARE_NARROW(name, type, share_all)                                                                            \
-    static void name(const sharing *s, int64_t rows, void *const at[]) {                                               \
+    NO_VECTORS static void name(const sharing *s, int64_t rows, void *const at[]) {                                    \
         const int i = s->rank - 1;                                                                                     \
         const int64_t c = s->extent[i], dx = s->stride[X][i], dy = s->stride[Y][i];                                    \
         int64_t place[NARROW_WINDOW];                                                                                  \
@@ -152,7 +159,8 @@ static void repeat_window(sharing *s, int64_t extent, int64_t x, int64_t y) {
 }
 
 /* `stride` of y along the axes of x. Threads divide the outermost axis of places, but not an `overlapping` one. */
-static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t stride[], uint32_t overlapping) {
+AG__SHORT static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t stride[],
+                                uint32_t overlapping) {
     const ag_array *x = &call->x[0], *m = &call->x[1], *g = &call->x[call->n - 1];
     const int64_t *along[ARRAYS] = {x->stride, m->stride, g->stride, stride};
     int64_t threads = ag__worthwhile(x->size, call->threads), most;
@@ -179,8 +187,8 @@ static bool share_out(const ag_call *call, sharing *s, void *y, const int64_t st
     return true;
 }
 
-bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[], uint32_t overlapping,
-                    uint32_t offsets) {
+AG__SHORT bool ag__add_shares(const ag_call *call, char *to, const ag_array *view, const int64_t step[],
+                              uint32_t overlapping, uint32_t offsets) {
     const ag_array *y = &call->y;
     int64_t stride[AG_MAX_RANK] = {0};
     sharing s = {.adds = true};

@@ -37,8 +37,8 @@ static bool sliding_accepted(const ag_infer *r, const sliding *s, int rank) {
 }
 
 /* `extents`: the sizes of windows over x or, if it folds, the extents that the windows x are folded into. */
-static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes *axes, const ag_shape *extents,
-                         const ag_shape *steps, bool folds) {
+AG__SHORT static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes *axes, const ag_shape *extents,
+                                   const ag_shape *steps, bool folds) {
     ag_tensor *nil;
     sliding s;
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
@@ -147,7 +147,7 @@ static void add_axis(adding *l, int64_t extent, int64_t to, int64_t from, bool a
 
 /* Plain axes and axes of windows in their order, then the axes within a window, then the plain axes behind the last
  * windowed one: these are channels, which are contiguous. */
-static adding adding_of(const ag_call *call) {
+AG__SHORT static adding adding_of(const ag_call *call) {
     const sliding *s = call->attributes;
     const ag_array *x = &call->x[0], *y = &call->y;
     adding l = {0};
@@ -383,7 +383,7 @@ static bool fold_stored(const ag_call *call, const ag_call *product, int64_t off
     return fold_eval(call);
 }
 
-bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset) {
+AG__SHORT bool ag__eval_by_parts(const ag_call *call, const ag_call *product, int64_t offset) {
     const adding l = adding_of(call);
     folded_product f = {.inner = adder_of(call, &l)};
     bool usable;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""fit_special -- the polynomials of ops/special_formulas.h and ops/gamma_formulas.h: minimax fits by Remez's algorithm
+"""fit_special -- the polynomials of ops/special_formulas.h, ops/gamma_formulas.h, gamma.c and incomplete.c: minimax fits by Remez's algorithm
 
     python3 tests/fit_special.py [NAME...]
 
@@ -185,6 +185,12 @@ def trigamma_part(v):
     return (mpmath.zeta(2, 1 / mpmath.sqrt(v)) - mpmath.sqrt(v) - v / 2) / (v * mpmath.sqrt(v)) if v > TINY else mpf(1) / 6
 
 
+def artanh_part(q):
+    """What (artanh r)/r is more than 1, over q = r²."""
+    r = mpmath.sqrt(q)
+    return (mpmath.atanh(r) / r - 1) / q if q > TINY else mpf(1) / 3
+
+
 def part(w, t):
     return w
 
@@ -226,6 +232,7 @@ FITS = {
     "lgamma_wide": (lgamma_part, relative, 21, "-0.5", "0.5", 64),
     "digamma_narrow": (digamma_part, relative, 10, "-0.5", "0.5", 32),
     "digamma_wide": (digamma_part, relative, 23, "-0.5", "0.5", 64),
+    "artanh": (artanh_part, lambda q, t: mpmath.sqrt(q), 12, 0, "0.185", 64),
     "trigamma": (trigamma_part, part, 9, 0, "0.04", 64),
     "sinpi_narrow": (sinpi_part, relative, 5, 0, "0.25", 32),
     "sinpi_wide": (sinpi_part, relative, 9, 0, "0.25", 64),

@@ -21,6 +21,9 @@
 #define AG__RARE
 #endif
 
+/* Once for a whole operation: short rather than fast. */
+#define AG__SHORT AG__RARE
+
 /* Fail in a constructor, before anything is recorded: the message follows the operation's name and the inputs'
  * shapes, as with ag_reject. Any x may be NULL or nil. Returns nil. */
 ag_tensor *ag__fail(const char *name, int n, ag_tensor *const x[], ag_status status, const char *format, ...)
