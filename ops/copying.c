@@ -26,19 +26,18 @@ typedef struct copying { /* without axes of extent 1; neighbouring axes joined w
     bool past; /* the caches */
 } copying;
 
-static copying copying_of(const ag_array *x, const int64_t *to_stride) {
-    copying c = {.bytes = ag_dtype_size(x->dtype)};
+static void prepare(copying *c, const ag_array *x, const int64_t *to_stride) {
+    c->rank = 0, c->bytes = ag_dtype_size(x->dtype);
     for (int i = 0; i < x->rank; i++) {
-        int64_t e = x->shape[i], to = to_stride[i] * (int64_t)c.bytes, from = x->stride[i] * (int64_t)c.bytes;
+        int64_t e = x->shape[i], to = to_stride[i] * (int64_t)c->bytes, from = x->stride[i] * (int64_t)c->bytes;
         if (e == 1) continue;
-        int n = c.rank;
-        bool joins = n > 0 && c.to[n - 1] == to * e && c.from[n - 1] == from * e;
-        c.extent[n - joins] = joins ? c.extent[n - 1] * e : e;
-        c.to[n - joins] = to;
-        c.from[n - joins] = from;
-        c.rank += !joins;
+        int n = c->rank;
+        bool joins = n > 0 && c->to[n - 1] == to * e && c->from[n - 1] == from * e;
+        c->extent[n - joins] = joins ? c->extent[n - 1] * e : e;
+        c->to[n - joins] = to;
+        c->from[n - joins] = from;
+        c->rank += !joins;
     }
-    return c;
 }
 
 void ag__copy_run(int64_t n, size_t bytes, char *to, int64_t ts, const char *from, int64_t fs) {
@@ -101,7 +100,8 @@ static void copy_share(void *o_, int i, int n) {
 
 void ag__copy(char *to, const int64_t *to_stride, const ag_array *x, int threads, bool past) {
     if (x->size == 0) return;
-    copying c = copying_of(x, to_stride);
+    copying c;
+    prepare(&c, x, to_stride);
     c.past = past;
     const char *from = x->data;
     threads = ag__worthwhile(x->size, threads);

@@ -398,19 +398,23 @@ typedef struct joining {
 static void copy_all_inputs(const joining *j, char *to, int64_t start, int64_t rows, int threads, bool past) {
     const ag_array *y = &j->call->y;
     const int64_t bytes = (int64_t)ag_dtype_size(y->dtype), all = y->shape[0];
+    int64_t copied = 0;
     for (int i = 0; i < j->call->n; i++) {
-        ag_array x = j->call->x[i];
+        const ag_array *x = &j->call->x[i];
+        ag_array some;
         int64_t shape[AG_MAX_RANK];
-        memcpy(shape, x.shape, (size_t)x.rank * sizeof *shape);
-        const int64_t extent = shape[j->axis];
-        if (j->axis > 0) {
+        to += copied;
+        copied = x->shape[j->axis] * y->stride[j->axis] * bytes;
+        if (rows != all) {
+            memcpy(shape, x->shape, (size_t)x->rank * sizeof *shape);
             shape[0] = rows;
-            x.size = x.size / all * rows;
-            x.data = (char *)x.data + start * x.stride[0] * bytes;
+            some = *x;
+            some.size = x->size / all * rows;
+            some.data = (char *)x->data + start * x->stride[0] * bytes;
+            some.shape = shape;
+            x = &some;
         }
-        x.shape = shape;
-        ag__copy(to, y->stride, &x, threads, past);
-        to += extent * y->stride[j->axis] * bytes;
+        ag__copy(to, y->stride, x, threads, past);
     }
 }
 

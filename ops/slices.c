@@ -185,31 +185,30 @@ typedef struct padding {
     const char *x;
 } padding;
 
-static padding padding_of(const ag_call *call, const box *b) {
+static void prepare(padding *p, const ag_call *call, const box *b) {
     const ag_array *x = &call->x[0], *y = &call->y;
-    padding p = {.bytes = ag_dtype_size(y->dtype), .y = y->data, .x = x->data};
-    ag__put_element(y->dtype, p.value, 0, b->value);
-    p.zeros = memcmp(p.value, (char[AG__MOST_BYTES]){0}, p.bytes) == 0;
-    p.past = ag__goes_past((x->size + y->size) * (int64_t)p.bytes);
+    p->bytes = ag_dtype_size(y->dtype), p->x = x->data, p->rank = 0;
+    ag__put_element(y->dtype, p->value, 0, b->value);
+    p->zeros = memcmp(p->value, (char[AG__MOST_BYTES]){0}, p->bytes) == 0;
+    p->past = ag__goes_past((x->size + y->size) * (int64_t)p->bytes);
     for (int i = 0; i < y->rank; i++) {
-        const int64_t e = y->shape[i], m = x->shape[i], from = x->stride[i] * (int64_t)p.bytes;
+        const int64_t e = y->shape[i], m = x->shape[i], from = x->stride[i] * (int64_t)p->bytes;
         const int64_t start = m > 0 ? b->start[i] : 0; /* of no index it may be any number, too large to multiply */
         if (e == 1 && m == 1) continue;
-        const int last = p.rank - 1;
-        const bool joins = last >= 0 && m == e && (p.from[last] == from * e || p.inner[last] == 1);
-        const int n = joins ? last : p.rank++;
+        const int last = p->rank - 1;
+        const bool joins = last >= 0 && m == e && (p->from[last] == from * e || p->inner[last] == 1);
+        const int n = joins ? last : p->rank++;
         const int64_t times = joins ? e : 1;
-        p.extent[n] = joins ? p.extent[n] * times : e;
-        p.start[n] = joins ? p.start[n] * times : start;
-        p.inner[n] = joins ? p.inner[n] * times : m;
-        p.from[n] = from;
+        p->extent[n] = joins ? p->extent[n] * times : e;
+        p->start[n] = joins ? p->start[n] * times : start;
+        p->inner[n] = joins ? p->inner[n] * times : m;
+        p->from[n] = from;
     }
-    int64_t step = (int64_t)p.bytes; /* not y's: an axis of extent 1 may have any stride */
-    for (int n = p.rank - 1; n >= 0; step *= p.extent[n--]) p.to[n] = step;
-    p.put_together = -1;
-    for (int n = p.rank - 2; p.past && n >= 0 && p.inner[p.rank - 1] < LONG_ROW / (int64_t)p.bytes; n--)
-        if (p.to[n] <= TOGETHER) p.put_together = n;
-    return p;
+    int64_t step = (int64_t)p->bytes; /* not y's: an axis of extent 1 may have any stride */
+    for (int n = p->rank - 1; n >= 0; step *= p->extent[n--]) p->to[n] = step;
+    p->put_together = -1;
+    for (int n = p->rank - 2; p->past && n >= 0 && p->inner[p->rank - 1] < LONG_ROW / (int64_t)p->bytes; n--)
+        if (p->to[n] <= TOGETHER) p->put_together = n;
 }
 
 static void pad_axis(const padding *p, int axis, char *to, const char *from, int64_t low, int64_t high);
@@ -294,7 +293,8 @@ static void put_inside(const ag_call *call, const box *b, char *to, bool adds) {
 
 /* y = x in its box and the value around it. */
 static void pad_into(const ag_call *call, const box *b, char *to) {
-    padding p = padding_of(call, b);
+    padding p;
+    prepare(&p, call, b);
     p.y = to;
     if (!is_one_run(&call->x[0], b)) {
         fill(&p, to, call->y.size);
@@ -377,7 +377,8 @@ static bool embed_infer(ag_infer *r) {
 
 static bool embed_eval(const ag_call *call) {
     const range *p = call->attributes;
-    box b = {.value = 0};
+    box b;
+    b.value = 0;
     for (int i = 0; i < call->y.rank; i++)
         b.start[i] = i == p->axis ? p->start : 0, b.step[i] = i == p->axis ? p->step : 1;
     return place(call, &b);

@@ -47,13 +47,15 @@ static bool make_contiguous(running *r, ag_array *x) {
     return true;
 }
 
-static running running_of(const ag_tensor *t, bool accumulate) {
-    running r = {.call = {.node = t, .attributes = ag__attributes(t), .n = t->arity}};
-    r.call.threads = ag__threads_now(t->tape);
-    r.call.y = ag__array_of(t);
-    r.call.accumulate = accumulate;
-    return r;
+static void begin_call(ag_call *call, const ag_tensor *t, bool accumulate) {
+    call->node = t, call->attributes = ag__attributes(t), call->n = t->arity;
+    call->x = NULL, call->y = ag__array_of(t);
+    call->threads = ag__threads_now(t->tape);
+    call->accumulate = accumulate;
 }
+
+/* No other thread is at work. */
+static inline void begin_failing(ag_tape *tape) { atomic_store_explicit(&tape->failing, false, memory_order_relaxed); }
 
 /* The end of a call that was `good`, or not; an error is raised if it raised none. */
 static bool end_call(running *r, bool good) {
@@ -62,21 +64,23 @@ static bool end_call(running *r, bool good) {
     ag__leave_vectors();
     drop_scratch(r);
     if (good || tape->status != AG_OK) return good;
-    tape->failing = false;
+    begin_failing(tape);
     return ag_call_fail(&r->call, AG_ERR_RANGE, "the evaluation failed");
 }
 
 static bool run_call(ag_tensor *t, bool accumulate) {
     enum { FEW = 8 };
     ag_array few[FEW], *x = few;
-    running r = running_of(t, accumulate);
+    running r;
+    r.scratch = NULL;
+    begin_call(&r.call, t, accumulate);
     bool good = t->arity <= FEW || (x = ag_call_scratch(&r.call, t->arity * sizeof *x)) != NULL;
     for (int i = 0; good && i < t->arity; i++) {
         x[i] = ag__array_of(t->input[i]);
         if (t->op->flags & AG_OP_CONTIGUOUS && !t->input[i]->layout->contiguous) good = make_contiguous(&r, &x[i]);
     }
     r.call.x = x;
-    t->tape->failing = false;
+    begin_failing(t->tape);
     t->tape->inside.name = t->op->name;
     return end_call(&r, good && t->op->eval(&r.call) && t->tape->status == AG_OK);
 }
@@ -109,13 +113,16 @@ bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product) {
     const size_t bytes = ag__value_bytes(t);
     t->buffer = ag__buffer_new(t->tape, bytes);
     if (!t->buffer) return ag__no_memory(t, bytes);
-    running r = running_of(t, false), inner = running_of(product, false);
+    running r, inner;
+    r.scratch = inner.scratch = NULL;
+    begin_call(&r.call, t, false);
+    begin_call(&inner.call, product, false);
     const ag_array x = ag__array_of(t->input[0]);
     ag_array operand[AG__MOST_INPUTS];
     for (int i = 0; i < product->arity; i++) operand[i] = ag__array_of(product->input[i]);
     r.call.x = &x;
     inner.call.x = operand;
-    t->tape->failing = false;
+    begin_failing(t->tape);
     t->tape->inside.name = t->op->name;
     bool good = ag__eval_by_parts(&r.call, &inner.call, t->input[0]->offset) && t->tape->status == AG_OK;
     drop_scratch(&inner);
@@ -134,8 +141,9 @@ typedef struct product_call {
 
 /* The call that would compute t; its x are to be set. */
 static product_call product_call_of(const ag_tensor *t) {
-    return (product_call){.call = running_of(t, false).call,
-                          .x = {ag__array_of(t->input[0]), ag__array_of(t->input[1])}};
+    product_call p = {.x = {ag__array_of(t->input[0]), ag__array_of(t->input[1])}};
+    begin_call(&p.call, t, false);
+    return p;
 }
 
 bool ag__can_compute_rows(const ag_tensor *t) {

@@ -38,10 +38,9 @@ static void sort_axes(axis *a, int n) {
     }
 }
 
-static ag__walk walk_of(const axis *a, int n) {
-    ag__walk w = {0};
-    for (int i = 0; i < n; i++) ag__walk_add(&w, a[i].extent, a[i].stride);
-    return w;
+static void walk_along(ag__walk *w, const axis *a, int n) {
+    w->rank = 0;
+    for (int i = 0; i < n; i++) ag__walk_add(w, a[i].extent, a[i].stride);
 }
 
 /* The walk over results in the order of `kept`, which gives them in their own order; false if the two are the same. */
@@ -53,7 +52,7 @@ static bool walk_of_results(const axis *kept, int n, ag__walk *results) {
         stride[kept[i].number] = step;
         same = same && kept[i].number == i;
     }
-    *results = ag__walk_over(n, extent, stride);
+    ag__walk_set(results, n, extent, stride);
     return !same;
 }
 
@@ -63,9 +62,8 @@ static void reduction_prepare(reduction *r, const ag_tensor *t) {
     const int64_t *stride = ag__strides(x->layout);
     axis kept[AG_MAX_RANK], reduced[AG_MAX_RANK];
     int keeps = 0, reduces = 0;
-    *r = (reduction){.op = t->op->reduction, .dtype = (ag_dtype)x->dtype, .bytes = ag__bytes(x)};
-    r->x = ag__values(x);
-    r->y = ag__values(t);
+    r->op = t->op->reduction, r->dtype = (ag_dtype)x->dtype, r->bytes = ag__bytes(x);
+    r->x = ag__values(x), r->y = ag__values(t), r->partial = NULL;
     for (int i = 0; i < x->layout->rank; i++) {
         const axis a = {x->layout->extent[i], stride[i], keeps};
         if (a.extent == 1) continue;
@@ -74,8 +72,8 @@ static void reduction_prepare(reduction *r, const ag_tensor *t) {
     }
     sort_axes(kept, keeps);
     sort_axes(reduced, reduces);
-    r->kept = walk_of(kept, keeps);
-    r->reduced = walk_of(reduced, reduces);
+    walk_along(&r->kept, kept, keeps);
+    walk_along(&r->reduced, reduced, reduces);
     r->moved = walk_of_results(kept, keeps, &r->results);
     r->outputs = ag__walk_size(&r->kept);
     r->count = ag__walk_size(&r->reduced);

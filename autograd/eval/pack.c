@@ -7,9 +7,14 @@
 
 #include <string.h>
 
+void ag__walk_set(ag__walk *w, int rank, const int64_t *extent, const int64_t *stride) {
+    w->rank = 0;
+    for (int i = 0; i < rank; i++) ag__walk_add(w, extent[i], stride[i]);
+}
+
 ag__walk ag__walk_over(int rank, const int64_t *extent, const int64_t *stride) {
-    ag__walk w = {0};
-    for (int i = 0; i < rank; i++) ag__walk_add(&w, extent[i], stride[i]);
+    ag__walk w;
+    ag__walk_set(&w, rank, extent, stride);
     return w;
 }
 

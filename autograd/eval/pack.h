@@ -23,6 +23,7 @@ static inline void ag__walk_add(ag__walk *w, int64_t extent, int64_t stride) {
 }
 
 ag__walk ag__walk_over(int rank, const int64_t *extent, const int64_t *stride);
+void ag__walk_set(ag__walk *w, int rank, const int64_t *extent, const int64_t *stride);
 
 /* The offset of row-major element `at`; *last is set to its index along the last axis. */
 static inline int64_t ag__walk_offset(const ag__walk *w, int64_t at, int64_t *last) {

@@ -32,7 +32,7 @@ static void prepare(elementwise *e, const ag_tensor *t) {
         e->x[i].bytes = ag__bytes(x);
         e->x[i].contiguous = x->layout->contiguous;
         if (!x->layout->contiguous)
-            e->x[i].walk = ag__walk_over(x->layout->rank, x->layout->extent, ag__strides(x->layout));
+            ag__walk_set(&e->x[i].walk, x->layout->rank, x->layout->extent, ag__strides(x->layout));
     }
 }
 

@@ -56,7 +56,8 @@ static const ag__layout *remembered(ag_tape *tape, const ag__layout *l) {
 static const ag__layout *layout_like(ag_tape *tape, const ag__layout *l, const int64_t *extent) {
     size_t bytes = extents_bytes(l->rank);
     const ag__layout *known = tape->recent[l->hash % AG__RECENT].layout;
-    if (known && known->hash == l->hash && known->rank == l->rank && memcmp(known->extent, extent, bytes) == 0)
+    if (known && known->hash == l->hash && known->rank == l->rank &&
+        ag__same_numbers(2 * l->rank, known->extent, extent))
         return known;
     ag__layout *fresh = ag__arena(tape, sizeof *l + bytes);
     if (!fresh) return NULL;
@@ -137,15 +138,15 @@ void ag__layouts_forget(ag_tape *tape, uint32_t count) {
 }
 
 bool ag__layout_is(const ag__layout *l, const ag_shape *shape) {
-    return l->rank == shape->rank && memcmp(l->extent, shape->extent, (size_t)l->rank * sizeof(int64_t)) == 0;
+    return l->rank == shape->rank && ag__same_numbers(l->rank, l->extent, shape->extent);
 }
 
 bool ag__extents_equal(const ag__layout *a, const ag__layout *b) {
-    return a->rank == b->rank && memcmp(a->extent, b->extent, (size_t)a->rank * sizeof(int64_t)) == 0;
+    return a->rank == b->rank && ag__same_numbers(a->rank, a->extent, b->extent);
 }
 
 bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {
-    return a == b || (a->rank == b->rank && memcmp(a->extent, b->extent, 2 * (size_t)a->rank * sizeof(int64_t)) == 0);
+    return a == b || (a->rank == b->rank && ag__same_numbers(2 * a->rank, a->extent, b->extent));
 }
 
 ag_shape ag__layout_shape(const ag__layout *l) {

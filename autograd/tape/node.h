@@ -19,6 +19,12 @@ typedef struct ag__layout {
     int64_t extent[];
 } ag__layout;
 
+static inline bool ag__same_numbers(int n, const int64_t *a, const int64_t *b) { /* mostly a few */
+    int i = 0;
+    while (i < n && a[i] == b[i]) i++;
+    return i == n;
+}
+
 static inline const int64_t *ag__strides(const ag__layout *l) { return l->extent + l->rank; }
 
 /* ---- Values ---- */

@@ -131,8 +131,7 @@ static bool infer_keeps_shape(ag_infer *r) {
     ag_shape shape = r->shape;
     if (!r->op->infer) return true;
     if (!call_infer(r)) return false;
-    if (shape.rank == r->shape.rank && memcmp(shape.extent, r->shape.extent, (size_t)shape.rank * sizeof(int64_t)) == 0)
-        return true;
+    if (shape.rank == r->shape.rank && ag__same_numbers(shape.rank, shape.extent, r->shape.extent)) return true;
     return ag_reject(r, AG_ERR_SHAPE, "infer must not decide the shape of such an operation");
 }
 
@@ -224,9 +223,11 @@ static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x,
                   .attributes = attributes,
                   .attribute_bytes = bytes,
                   .dtype = (ag_dtype)x[n - 1]->dtype,
-                  .shape = ag__layout_shape(x[0]->layout),
                   .tape = x[0]->tape};
-    const ag__layout *l = decide(&r);
+    const ag__layout *l = x[0]->layout;
+    r.shape.rank = l->rank;
+    memcpy(r.shape.extent, l->extent, (size_t)l->rank * sizeof *l->extent);
+    l = decide(&r);
     if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has given a reason */
     *dtype = r.dtype;
     *offset = r.offset;
