@@ -49,7 +49,7 @@ static inline bool ag__is_whole_fold(const ag_tensor *t) {
 
 /* Whether the value of t may be released, with these `live` and `readers`, in an evaluation after which nodes from
  * `gone` on are not needed. */
-static inline bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
+AG__ALWAYS_INLINE bool ag__releasable(const ag_tensor *t, uint32_t live, uint32_t readers, uint32_t gone) {
     if (live) return false;
     if (t->id >= gone) return !(t->flags & AG__VARIABLE);
     if (readers || t->tape->on_record || t->flags & (AG__LEAF | AG__KEEP | AG__VARIABLE)) return false;

@@ -35,13 +35,17 @@ AG__ALWAYS_INLINE void leave(ag__node_mark *mark, ag_tensor *t, uint32_t gone, i
         uint32_t readers = x->readers - first, live = *still - 1; /* reading them back would take longer */
         x->readers = readers;
         *still = live;
-        if (live || !ag__releasable(x, live, readers, gone)) continue;
+        if (live || !x->buffer || !ag__releasable(x, live, readers, gone)) continue;
         ag__buffer_leave(x->tape, x->buffer);
         x->buffer = NULL;
     }
 }
 
-void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) { leave(e->mark, t, ag__goes_from(e), 0); }
+AG__NEVER_INLINE static void leave_counted(const ag__evaluation *e, ag_tensor *t, uint32_t gone, int64_t counted) {
+    leave(e->mark, t, gone, counted);
+}
+
+void ag__leave_inputs(const ag__evaluation *e, ag_tensor *t) { leave_counted(e, t, ag__goes_from(e), 0); }
 
 void ag__abandon(const ag__evaluation *e, uint32_t low, uint32_t high) {
     for (uint32_t i = low; i < high; i++) {
@@ -62,39 +66,39 @@ static bool compute_observed(ag_tensor *t) {
 /* Whether t is computed by one call of its kernel, as most nodes of a small program are. */
 static inline bool is_little(const ag_tensor *t) { return t->plain && t->layout->size <= AG__STRIP; }
 
-/* The buffer of an input of t that is released as soon as t has read it, if the result fits there; else NULL. */
-AG__ALWAYS_INLINE ag__buffer *taken_over(const ag__node_mark *mark, const ag_tensor *t) {
-    const bool first = !(t->flags & AG__COMPUTED);
-    for (int i = 0, n = t->arity; i < n; i++) {
-        ag_tensor *x = t->input[i];
-        ag__buffer *b = x->buffer;
-        if (mark[x->id].live != 1 || b->refs != 1 || !ag__releasable(x, 0, x->readers - first, UINT32_MAX)) continue;
-        if (x->layout != t->layout || x->dtype != t->dtype || x->offset != 0 || b->adopted) continue;
-        x->buffer = NULL;
-        return b;
-    }
-    return NULL;
-}
-
-/* Its inputs have one dtype. */
+/* Its inputs have one dtype. The buffer of an input that is released as soon as t has read it is the result's, if that
+ * fits there. */
 AG__ALWAYS_INLINE bool compute_little(ag_tape *tape, const ag__node_mark *mark, ag_tensor *t) {
     const void *x[AG__MOST_INPUTS];
     ag_tensor *const *input = t->input;
-    const int n = t->arity;
-    const size_t bytes = (size_t)t->layout->size * ag__bytes(t), each = ag__bytes(input[0]);
-    for (int i = 0; i < n; i++) x[i] = (const char *)input[i]->buffer->data + input[i]->offset * (int64_t)each;
-    ag__buffer *b = taken_over(mark, t);
-    if (!b && !(b = ag__buffer_quickly(tape, bytes))) return ag__no_memory(t, bytes);
+    const ag__layout *layout = t->layout;
+    const bool first = !(t->flags & AG__COMPUTED);
+    const size_t each = ag__bytes(input[0]);
+    ag__buffer *b = NULL;
+    for (int i = 0, n = t->arity; i < n; i++) {
+        ag_tensor *in = input[i];
+        ag__buffer *held = in->buffer;
+        x[i] = (const char *)held->data + in->offset * (int64_t)each;
+        if (mark[in->id].live != 1 || b || in->layout != layout || in->dtype != t->dtype) continue;
+        if (held->refs != 1 || held->adopted || in->offset != 0) continue;
+        if (!ag__releasable(in, 0, in->readers - first, UINT32_MAX)) continue;
+        in->buffer = NULL;
+        b = held;
+    }
+    if (!b) {
+        const size_t bytes = (size_t)layout->size * ag__bytes(t);
+        if (!(b = ag__buffer_quickly(tape, bytes))) return ag__no_memory(t, bytes);
+    }
     t->buffer = b;
-    ag__map(t, t->layout->size, b->data, x);
+    ag_block *block = ag__kernel(tape, t->op, input[0]->dtype);
+    if (block) block(layout->size, b->data, x, ag__attributes(t));
+    else ag__map(t, layout->size, b->data, x);
     return true;
 }
 
 bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted) {
-    /* Whether a value that has been counted off has readers left is not known, so it is not written over. */
-    const bool little = is_little(t) && t->layout->size > counted;
-    if (little ? !compute_little(e->tape, e->mark, t) : !ag__compute(t)) return false;
-    leave(e->mark, t, UINT32_MAX, counted);
+    if (!ag__compute(t)) return false;
+    leave_counted(e, t, UINT32_MAX, counted);
     return true;
 }
 
