@@ -252,6 +252,26 @@ START_TEST(values_in_between_take_no_memory_afterwards) {
 }
 END_TEST
 
+/* More values at a time than there are places for: the others have buffers. */
+START_TEST(values_for_which_there_is_no_place_have_buffers) {
+    enum { WIDTH = 8, AT_ONCE = 700 };
+    ag_tape *plain = ag_tape_new();
+    ag_tensor *sum[2];
+    for (int k = 0; k < 2; k++) {
+        ag_tape *t = k ? tape : plain;
+        ag_tape_set_evaluator(t, k ? AG_EVALUATOR_AUTOMATIC : AG_EVALUATOR_REFERENCE);
+        ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(WIDTH), 5), *all[AT_ONCE];
+        for (int i = 0; i < AT_ONCE; i++) all[i] = ag_cos(ag_scale(i < 2 ? x : all[i - 2], 1 + 0.01 * i));
+        sum[k] = x;
+        for (int i = 0; i < AT_ONCE; i++) sum[k] = ag_add(ag_scale(sum[k], 0.75), all[i]);
+        sum[k] = ag_sub(sum[k], ag_mul(all[0], all[AT_ONCE - 1]));
+        ck_assert_int_eq(ag_eval(sum[k]), AG_OK);
+    }
+    for (int i = 0; i < WIDTH; i++) ck_assert(ag_element(sum[0], i) == ag_element(sum[1], i));
+    ag_tape_free(plain);
+}
+END_TEST
+
 int main(void) {
     Suite *s = suite_create("little");
     TCase *c = tape_group(s, "little");
@@ -261,6 +281,7 @@ int main(void) {
     tcase_add_loop_test(c, what_was_stopped_goes_on, 0, 2);
     tcase_add_test(c, without_memory_for_it_the_reference_evaluator_runs);
     tcase_add_test(c, values_in_between_take_no_memory_afterwards);
+    tcase_add_test(c, values_for_which_there_is_no_place_have_buffers);
     c = plain_group(s, "memory");
     tcase_add_test(c, each_allocation_may_fail);
     return run_suite(s);

@@ -227,12 +227,12 @@ static inline bool hand_down(const scan *s, calling *call, ag_tensor *t) {
 /* Marks are removed on the way: whether a node is active matters to its readers alone, and they are younger. */
 static bool scan_nodes(const scan *s, calling *call) {
     bool placed = true;
-    const uint32_t from = s->tape->count;
+    const uint32_t from = s->tape->count, fetched = ag__fetched_from(s->tape);
     for (uint32_t id = s->high; id-- > s->low;) {
         ag_tensor *t = ag__node(s->tape, id);
         if (!(t->flags & AG__ACTIVE)) continue;
         t->flags &= (uint16_t)~AG__ACTIVE;
-        ag__fetch_before(s->tape, id);
+        ag__fetch_before(t, id, fetched);
         if (!*cotangent_of(s, t)) continue;
         ag__set_part(s->tape, ag__part_node(t));
         placed = placed && ag__about(t)->file;
@@ -369,7 +369,7 @@ static bool no_single(const char *name, ag_tensor *y, int j) {
     return false;
 }
 
-static bool outputs_valid(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
+static AG__RARE bool outputs_valid(const char *name, int ny, ag_tensor *const y[], ag_tensor *const ybar[]) {
     for (int j = 0; j < ny; j++) {
         ag_tensor *pair[] = {y[j], ybar ? ybar[j] : NULL};
         if (!pair[1]) {
@@ -440,7 +440,7 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
     return vjp(name, 1, &y, &ybar, n, x, dx, 0, watch);
 }
 
-ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
+AG__RARE ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     bool former = t->tape->in_gradient;
     t->tape->in_gradient = true;
     calling call;
@@ -469,7 +469,7 @@ ag_status ag_grad(ag_tensor *y, int n, ag_tensor *const x[], ag_tensor *dx[]) {
 
 static bool is_trained(const ag_tensor *v) { return (v->flags & (AG__PARAMETER | AG__FROZEN)) == AG__PARAMETER; }
 
-ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
+AG__RARE ag_tensor **ag__parameters_before(const ag_tensor *y, int *n, ag__buffer **memory) {
     *n = 0;
     for (ag_tensor *v = y->tape->variables; v; v = ag__variable_of(v)->next) *n += v->id <= y->id && is_trained(v);
     *memory = ag__buffer_new(y->tape, ag__times(2 * (uint64_t)*n, sizeof(ag_tensor *)));
@@ -495,7 +495,7 @@ static bool add_up(int n, ag_tensor *const p[], ag_tensor **dp) {
     return true;
 }
 
-static void backward(ag_tensor *y) {
+static AG__RARE void backward(ag_tensor *y) {
     int n;
     ag__buffer *memory;
     if (!real("backward", "output", ag_tape_of(y), 1, &y) || !outputs_valid("backward", 1, &y, NULL)) return;

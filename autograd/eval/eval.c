@@ -132,6 +132,7 @@ AG__ALWAYS_INLINE uint32_t pin_inputs(ag__node_mark *marks, const ag_tensor *t, 
 AG__ALWAYS_INLINE bool mark_from(marking *m, uint32_t *id, bool deferring) {
     const ag_tape *tape = m->e->tape;
     ag__node_mark *const marks = m->e->mark;
+    const uint32_t fetched = ag__fetched_from(tape);
     uint32_t waiting = m->waiting, fresh, i = *id, sizes = m->e->little_sizes;
     ag__amount marked = m->e->marked;
     int64_t plain = 0;
@@ -140,7 +141,7 @@ AG__ALWAYS_INLINE bool mark_from(marking *m, uint32_t *id, bool deferring) {
         if (!marks[--i].needed) continue;
         const ag_tensor *t = ag__node(tape, i);
         if (deferring && (later = marks[i].later)) break;
-        ag__fetch_before(tape, i);
+        ag__fetch_before(t, i, fetched);
         const int64_t size = t->layout->size;
         const uint8_t little = ag__little_flags(t, size);
         marks[i].little = little;

@@ -457,16 +457,27 @@ AG__ALWAYS_INLINE ag_tensor *ag__append(const ag_op *op, ag_tape *tape, ag_dtype
     return t;
 }
 
+enum { AG__FETCHED = 40 }; /* nodes ahead */
+
 /* For scans in reverse over more nodes than the caches hold, which wait for memory more than for anything else: fetch
- * what the nodes before this one are computed from. */
-AG__ALWAYS_INLINE void ag__fetch_before(const ag_tape *tape, uint32_t id) {
-    enum { MANY = 1 << 14, SOON = 8, LATER = 24 };
-    if (tape->count < MANY || id < LATER) return;
-    ag__fetch(ag__node(tape, id - LATER));
-    const ag_tensor *t = ag__node(tape, id - SOON);
-    if (t->arity == 0) return;
-    ag__fetch(t->input[0]);
-    ag__fetch(t->input[t->arity - 1]);
+ * what the nodes before this one are computed from. (Not in a function of its own: gcc takes one that does nothing but
+ * fetch for one without effect, and leaves its calls out.) */
+AG__ALWAYS_INLINE void ag__fetch_before(const ag_tensor *t, uint32_t id, uint32_t from) {
+    enum { SOON = 16, LATER = AG__FETCHED };
+    if (id < from) return;
+    const bool apart = id % AG__SEGMENT < LATER; /* in another segment than t, perhaps */
+    const ag_tensor *later = apart ? ag__node(t->tape, id - LATER) : t - LATER;
+    const ag_tensor *soon = apart ? ag__node(t->tape, id - SOON) : t - SOON;
+    ag__fetch(later);
+    if (soon->arity == 0) return;
+    ag__fetch(soon->input[0]);
+    ag__fetch(soon->input[soon->arity - 1]);
+}
+
+/* The first node from which on that is worth while. */
+static inline uint32_t ag__fetched_from(const ag_tape *tape) {
+    enum { MANY = 1 << 14 };
+    return tape->count < MANY ? UINT32_MAX : AG__FETCHED;
 }
 
 /* The flags of a node, by those of its inputs together. */
