@@ -2,6 +2,7 @@
  *
  * The subject is a whole training step: a network with a hidden layer, normalised as batchnorm does from primitives,
  * cross-entropy, gradients, momentum, running statistics. */
+#include "autograd/tape/limits.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -384,6 +385,41 @@ START_TEST(a_node_is_small) {
 }
 END_TEST
 
+/* As many nodes as take blocks of segments, also when one of these cannot be had. */
+START_TEST(blocks_of_segments_come_and_go) {
+    enum { FEW = AG__FEW_SEGMENTS * AG__SEGMENT, NODES = FEW + AG__SEGMENTS_AT_ONCE * AG__SEGMENT + 1 };
+    const ag_mark first = ag_tape_mark(tape);
+    ag_tensor *x = ag_scalar(tape, AG_F64, 0);
+    for (int i = 1; i < FEW; i++) x = ag_add_scalar(x, 1);
+    const ag_mark middle = ag_tape_mark(tape);
+    tape_ledger.fail_at = tape_ledger.calls + 1;
+    ag_tensor *y = x;
+    for (int i = 0; i < AG__SEGMENT && !ag_is_nil(y); i++) y = ag_add_scalar(y, 1);
+    tape_ledger.fail_at = 0;
+    expect_error(tape, AG_ERR_MEMORY, "out of memory");
+    ag_tape_rewind(tape, middle);
+    ag_tape_trim(tape);
+    const int64_t before = ag_tape_memory(tape).held, block = (int64_t)64 * AG__SEGMENT * AG__SEGMENTS_AT_ONCE;
+    for (int step = 0; step < 2; step++) {
+        y = x;
+        for (int i = FEW; i < NODES; i++) y = ag_add_scalar(y, 1);
+        expect_item(y, NODES - 1);
+        ck_assert_int_eq(ag_tape_memory(tape).nodes, NODES);
+        ag_tape_rewind(tape, middle);
+        const int64_t held = ag_tape_memory(tape).held;
+        ck_assert_int_gt(held, before + block);
+        if (step == 1) ag_tape_trim(tape);
+        if (step == 1) ck_assert_int_lt(ag_tape_memory(tape).held, held - block);
+    }
+    expect_item(x, FEW - 1);
+    ag_tape_rewind(tape, first);
+    const int64_t held = ag_tape_memory(tape).held;
+    ag_tape_trim(tape);
+    ck_assert_int_lt(ag_tape_memory(tape).held, held - (int64_t)64 * (FEW - 2 * AG__SEGMENT));
+    ck_assert_int_eq(ag_tape_memory(tape).held, tape_ledger.outstanding);
+}
+END_TEST
+
 /* ---- What a backward pass needs ---- */
 
 static ag_tensor *tanh_formula(ag_tensor *x) {
@@ -687,6 +723,7 @@ int main(void) {
     tcase_add_test(accounts, memory_that_is_not_aligned_is_refused);
     tcase_add_test(accounts, live_counts_values);
     tcase_add_test(accounts, trimming_is_never_noticed);
+    tcase_add_test(accounts, blocks_of_segments_come_and_go);
     tcase_add_test(accounts, a_node_is_small);
     if (usual_pieces(3))
         tcase_add_loop_test(plain_group(suite, "backward"), activations_are_not_kept_for_the_backward_pass, 0, 3);

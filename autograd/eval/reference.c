@@ -102,11 +102,27 @@ bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted) {
     return true;
 }
 
+enum { MANY = 1 << 14, BUFFERS = 8, INPUTS = 24 }; /* nodes, and how many are fetched ahead */
+
+/* For a scan over more nodes than the caches hold: fetch what later nodes are computed from. */
+AG__ALWAYS_INLINE void fetch_after(const ag_tape *tape, uint32_t i, uint32_t end) {
+    if (i >= end) return;
+    const ag_tensor *t = ag__node(tape, i + INPUTS), *s = ag__node(tape, i + BUFFERS);
+    if (t->arity) ag__fetch(t->input[0]), ag__fetch(t->input[t->arity - 1]);
+    for (int k = 0; k < s->arity; k++) {
+        const char *b = (const char *)s->input[k]->buffer;
+        ag__fetch(b);
+        ag__fetch(b + 64);
+    }
+}
+
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
     const bool observed = e->tape->profiling;
+    const uint32_t fetched = high - low < MANY ? 0 : high - INPUTS;
     for (uint32_t i = low; i < high; i++) {
         if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
+        fetch_after(e->tape, i, fetched);
         if (ag__must_stop(e->tape)      ? !ag__stop(e->tape, t)
             : !observed && is_little(t) ? !compute_little(e->tape, e->mark, t)
                                         : !compute_observed(t)) {

@@ -12,7 +12,8 @@ enum {
     HEAP_HEADER = 64,                /* of others: to 64 */
     SMALLEST = AG__SMALLEST,         /* bytes of class 0, header included */
     LARGEST_SMALL = 2048,
-    LARGEST_SLAB = 256 * 1024
+    LARGEST_SLAB = 256 * 1024,
+    HUGE_SLAB = 8 * 1024 * 1024 /* of pages of another kind, if there are many values */
 };
 
 static const size_t MOST = sizeof(size_t) > 4 ? (size_t)(UINT64_C(1) << 46) : (size_t)1 << 30; /* the largest request */
@@ -56,7 +57,8 @@ void ag__buffers_begin(ag_tape *tape, void *slab) { add_slab(tape, slab, AG__FIR
 /* A new slab, which is larger; the rest of the old one is wasted. */
 static bool another_slab(ag_tape *tape) {
     size_t size = 2 * (tape->slabs->capacity + SMALLEST);
-    if (size > LARGEST_SLAB) size = LARGEST_SLAB;
+    const size_t most = tape->memory.live < 2 * HUGE_SLAB ? LARGEST_SLAB : HUGE_SLAB;
+    if (size > most) size = most;
     void *slab = ag__resize(tape, NULL, 0, size);
     if (slab) add_slab(tape, slab, size);
     return slab != NULL;

@@ -97,7 +97,9 @@ enum {
     AG__STEPS_A_THREAD =
         AG__LIMIT(32 * 1024, 24),    /* elementary steps that are worth another thread, a microsecond or two */
     AG__DOWN_LESS = AG__LIMIT(4, 2), /* this many steps count as one if columns are folded: threads pass the folds on */
-    AG__SEGMENT = AG__LIMIT(128, 16), /* nodes in a segment of the tape's list */
+    AG__SEGMENT = AG__LIMIT(128, 16),         /* nodes in a segment of the tape's list; */
+    AG__FEW_SEGMENTS = AG__LIMIT(1024, 4),    /* segments that are allocated one by one, */
+    AG__SEGMENTS_AT_ONCE = AG__LIMIT(768, 3), /* and of the others, that are allocated together */
 };
 
 _Static_assert(AG__ROWS_A_GROUP <= AG__LANES, "a fold of fewer rows than a group is in the order of a group");

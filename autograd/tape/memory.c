@@ -28,7 +28,7 @@
 /* An input takes 8 bytes of the arena: so there are fewer than 2^31 inputs, and counts of readers fit 32 bits. */
 static const uint64_t MOST_ARENA = (UINT64_C(1) << 34) - 2 * 1024 * 1024;
 
-enum { ALIGNMENT = 64, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024 };
+enum { ALIGNMENT = 64, LARGEST_SLAB = 1024 * 1024, HUGE_PAGES = 4 * 1024 * 1024, HUGE_SLAB = 2 * HUGE_PAGES };
 
 /* Rewound memory is poisoned until it is used again, so that a mistaken read is caught. */
 void ag__poison_memory(const void *p, size_t bytes) {
@@ -177,8 +177,10 @@ static ag__slab *slab_in(ag_tape *tape, void *p, size_t bytes) {
 
 void ag__arena_begin(ag_tape *tape, void *slab) { tape->first_slab = slab_in(tape, slab, AG__FIRST_SLAB); }
 
-static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before) {
-    size_t bytes = before == 0 ? AG__FIRST_SLAB : before * 2 > LARGEST_SLAB ? LARGEST_SLAB : before * 2;
+/* After one of `before` bytes, and some in all. */
+static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before, size_t all) {
+    const size_t most = all < 2 * HUGE_SLAB ? LARGEST_SLAB : HUGE_SLAB;
+    size_t bytes = before == 0 ? AG__FIRST_SLAB : before * 2 > most ? most : before * 2;
     size_t needed = ag__plus(least, sizeof(ag__slab));
     if (bytes < needed) bytes = needed;
     void *p = ag__resize(tape, NULL, 0, bytes);
@@ -190,7 +192,7 @@ static ag__slab *next_slab(ag_tape *tape, size_t bytes) {
     ag__slab *now = tape->slab, *c = now ? now->next : tape->first_slab;
     if (now && now->before + now->used > MOST_ARENA) return NULL;
     if (c && c->capacity >= bytes) return c;
-    ag__slab *fresh = slab_new(tape, bytes, now ? now->capacity : 0);
+    ag__slab *fresh = slab_new(tape, bytes, now ? now->capacity : 0, now ? now->before : 0);
     if (!fresh) return NULL;
     fresh->next = c;
     *(now ? &now->next : &tape->first_slab) = fresh;

@@ -34,6 +34,22 @@ void ag__find_end(ag_tape *tape) {
     tape->next_end = nodes ? nodes + (left < AG__SEGMENT - at ? at + left : AG__SEGMENT) : NULL;
 }
 
+/* The segments of many nodes are allocated together, for huge pages: the first in the block of segment k. */
+static uint32_t block_of(uint32_t k) {
+    return k < AG__FEW_SEGMENTS ? k : k - (k - AG__FEW_SEGMENTS) % AG__SEGMENTS_AT_ONCE;
+}
+
+static AG__RARE bool add_segments(ag_tape *tape) {
+    const uint32_t k = tape->segment_count, n = k < AG__FEW_SEGMENTS ? 1 : AG__SEGMENTS_AT_ONCE;
+    while (k + n > tape->segment_room)
+        if (!grow_segment_list(tape)) return false;
+    ag__segment *fresh = ag__resize(tape, NULL, 0, n * sizeof *fresh);
+    if (!fresh) return false;
+    for (uint32_t i = 0; i < n; i++) tape->segments[k + i] = fresh + i;
+    tape->segment_count = k + n;
+    return true;
+}
+
 bool ag__slot(ag_tape *tape) {
     if (ag__must_stop(tape)) return ag__stop(tape, NULL);
     if (nodes_left(tape) == 0) {
@@ -42,17 +58,13 @@ bool ag__slot(ag_tape *tape) {
     }
     uint32_t segment = tape->count / AG__SEGMENT;
     if (segment == tape->segment_count) {
-        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT) return false;
-        if (segment == tape->segment_room && !grow_segment_list(tape)) return false;
-        ag__segment *fresh = ag__resize(tape, NULL, 0, sizeof *fresh);
-        if (!fresh) return false;
-        tape->segments[tape->segment_count++] = fresh;
+        if (tape->count == UINT32_MAX / AG__SEGMENT * AG__SEGMENT || !add_segments(tape)) return false;
     }
     ag__find_end(tape);
     return true;
 }
 
-void ag__nodes_begin(ag_tape *tape, ag__segment *first) {
+AG__RARE void ag__nodes_begin(ag_tape *tape, ag__segment *first) {
     tape->segments = tape->few_segments;
     tape->segment_room = sizeof tape->few_segments / sizeof *tape->few_segments;
     tape->segments[tape->segment_count++] = first;
@@ -62,8 +74,8 @@ void ag__nodes_begin(ag_tape *tape, ag__segment *first) {
 /* Free the segments beyond the last node, but the first, which is the tape's own. */
 void ag__nodes_trim(ag_tape *tape) {
     uint32_t used = (tape->count + AG__SEGMENT - 1) / AG__SEGMENT;
-    while (tape->segment_count > used && tape->segment_count > 1)
-        ag__resize(tape, tape->segments[--tape->segment_count], sizeof **tape->segments, 0);
+    for (uint32_t k; (k = block_of(tape->segment_count - 1)) >= used && k > 0; tape->segment_count = k)
+        ag__resize(tape, tape->segments[k], (tape->segment_count - k) * sizeof **tape->segments, 0);
     ag__find_end(tape);
 }
 
@@ -137,6 +149,17 @@ static inline void release_node(ag_tape *tape, ag_tensor *t) {
     t->flags = AG__STALE;
 }
 
+/* Fetch what the release of nodes before t, one of many, is going to write. */
+AG__ALWAYS_INLINE void fetch_before(const ag_tensor *t, uint32_t id) {
+    enum { SOON = 12 };
+    if (id % AG__SEGMENT >= AG__FETCHED) {
+        ag__fetch(t - AG__FETCHED);
+        ag__fetch(t[-SOON].buffer);
+    } else {
+        ag__fetch(ag__node(t->tape, id - AG__FETCHED));
+    }
+}
+
 /* Make t a node without inputs, value and name, which scans over the nodes pass over. */
 static void vacate(ag_tape *tape, ag_tensor *t) {
     if (t->flags & AG__STALE) return;
@@ -148,9 +171,14 @@ static void vacate(ag_tape *tape, ag_tensor *t) {
 
 /* Release the nodes from `count` on. If slots are kept vacant, they are reused once there are many. */
 void ag__nodes_release(ag_tape *tape, uint32_t count) {
-    enum { MOST_VACANT = 1 << 18 };
+    enum { MOST_VACANT = 1 << 18, MANY = 1 << 17 };
     if (!tape->keeps_vacant) {
-        while (tape->count > count) release_node(tape, ag__node(tape, --tape->count));
+        const uint32_t fetched = tape->count - count < MANY ? UINT32_MAX : AG__FETCHED;
+        while (tape->count > count) {
+            ag_tensor *t = ag__node(tape, --tape->count);
+            if (tape->count >= fetched) fetch_before(t, tape->count);
+            release_node(tape, t);
+        }
     } else {
         for (uint32_t id = tape->count; id-- > count;) vacate(tape, ag__node(tape, id));
         if (tape->count - count < MOST_VACANT) return;
