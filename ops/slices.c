@@ -231,11 +231,19 @@ static void fill(const padding *p, char *to, int64_t n) {
     else ag__copy_run(n, p->bytes, to, (int64_t)p->bytes, p->value, 0);
 }
 
-/* The rows of the last axis, all of which x has: as in pad_axis, without its decisions. Behind a row is what follows
- * it, and what the next one begins with. */
+static bool has_few_columns(const padding *p) { return p->extent[p->rank - 1] <= AG__FEW_COPIED; }
+
+/* The rows of the last axis, all of which x has: as in pad_axis, without its decisions; a few columns one by one. Behind
+ * a row is what follows it, and what the next one begins with. */
 static void pad_rows(const padding *p, char *to, const char *from, int64_t rows) {
     const int axis = p->rank - 1;
     const int64_t step = p->to[axis], start = p->start[axis], inner = p->inner[axis], all = p->extent[axis];
+    for (int64_t j = 0; j < all && has_few_columns(p); j++) {
+        const bool has = j >= start && j < start + inner;
+        ag__copy_run(rows, p->bytes, to + j * step, all * step, has ? from + (j - start) * p->from[axis] : p->value,
+                     has ? p->from[axis - 1] : 0);
+    }
+    if (has_few_columns(p)) return;
     ag__copy_rows(to + start * step, all * step, from, p->from[axis - 1], rows, inner * step);
     fill(p, to, start);
     for (to += (start + inner) * step; rows > 0; rows--, to += all * step)
@@ -252,7 +260,8 @@ static void pad_axis(const padding *p, int axis, char *to, const char *from, int
     }
     fill(p, to + low * step, (first - low) * elements);
     from += (first - start) * p->from[axis];
-    if (axis == p->rank - 2 && p->from[axis + 1] == (int64_t)p->bytes && p->inner[axis + 1] > 0 &&
+    if (axis == p->rank - 2 && p->inner[axis + 1] > 0 &&
+        (p->from[axis + 1] == (int64_t)p->bytes || has_few_columns(p)) &&
         (!p->past || (p->put_together >= 0 && p->put_together < axis)))
         pad_rows(p, to + first * step, from, last - first);
     else if (axis == p->rank - 1 && p->from[axis] == step)
