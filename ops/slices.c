@@ -233,8 +233,8 @@ static void fill(const padding *p, char *to, int64_t n) {
 
 static bool has_few_columns(const padding *p) { return p->extent[p->rank - 1] <= AG__FEW_COPIED; }
 
-/* The rows of the last axis, all of which x has: as in pad_axis, without its decisions; few columns one by one. Behind a
- * row is what follows it, and what the next one begins with. */
+/* The rows of the last axis, all of which x has: as in pad_axis, without its decisions; few columns one by one. Behind
+ * a row is what follows it, and what the next one begins with. */
 static void pad_rows(const padding *p, char *to, const char *from, int64_t rows) {
     const int axis = p->rank - 1;
     const int64_t step = p->to[axis], start = p->start[axis], inner = p->inner[axis], all = p->extent[axis];
