@@ -87,20 +87,20 @@ static unsigned hash_of(const value *v) {
 }
 
 /* The index of this value, or of an equal one. */
-static int value_of(program *p, value v) {
-    unsigned i = hash_of(&v) & p->table_mask;
+static int value_of(program *p, const value *v) {
+    unsigned i = hash_of(v) & p->table_mask;
     for (; p->table[i] != NONE; i = (i + 1) & p->table_mask)
-        if (same(&p->value[p->table[i]], &v)) return p->table[i];
+        if (same(&p->value[p->table[i]], v)) return p->table[i];
     if (p->values == p->room || p->failed) return fail(p);
-    v.reg = AG__NO_REGISTER;
-    p->value[p->values] = v;
+    p->value[p->values] = *v;
+    p->value[p->values].reg = AG__NO_REGISTER;
     p->table[i] = (uint16_t)p->values;
     return p->values++;
 }
 
 static int constant(program *p, uint64_t bits, int wide) {
     if (!wide) bits &= UINT32_MAX;
-    return value_of(p, (value){.code = AG__CONSTANT, .type = (uint8_t)wide, .place = AG__IN_POOL, .bits = bits});
+    return value_of(p, &(value){.code = AG__CONSTANT, .type = (uint8_t)wide, .place = AG__IN_POOL, .bits = bits});
 }
 
 static int number(program *p, double number, int wide) {
@@ -114,11 +114,11 @@ static int number(program *p, double number, int wide) {
 static int operation(program *p, int code, int type, int n, int a, int b, int c) {
     const value *v = p->value;
     bool varies = v[a].varies || (n > 1 && v[b].varies) || (n > 2 && v[c].varies);
-    return value_of(p, (value){.code = (uint8_t)code,
-                               .type = (uint8_t)type,
-                               .operands = (uint8_t)n,
-                               .varies = varies,
-                               .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c}});
+    return value_of(p, &(value){.code = (uint8_t)code,
+                                .type = (uint8_t)type,
+                                .operands = (uint8_t)n,
+                                .varies = varies,
+                                .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c}});
 }
 
 static int type_of(int dtype) { return dtype == AG_I64 ? WIDE | WHOLE : dtype == AG_F64 ? WIDE : 0; }
@@ -128,11 +128,11 @@ static int slot_value(program *p, int slot, int wide) {
     if (p->of_slot[slot] != NONE) return p->of_slot[slot];
     const ag__code_slot *s = &p->slot[slot];
     int type = s->dtype == AG_BOOL ? TRUTH | wide : type_of(s->dtype);
-    return value_of(p, (value){.code = s->one ? AG__SINGLE : AG__ELEMENT,
-                               .type = (uint8_t)type,
-                               .varies = !s->one,
-                               .place = s->one ? AG__IN_SINGLE : AG__IN_SLOT,
-                               .at = slot});
+    return value_of(p, &(value){.code = s->one ? AG__SINGLE : AG__ELEMENT,
+                                .type = (uint8_t)type,
+                                .varies = !s->one,
+                                .place = s->one ? AG__IN_SINGLE : AG__IN_SLOT,
+                                .at = slot});
 }
 
 static int in_width(program *p, int a, int wide) { /* a truth value */
@@ -206,12 +206,12 @@ static int fused_product(program *p, int a, int b, int c) {
     a = without_sign(p, a, AG__FMA_NEGATIVE, &signs), b = without_sign(p, b, AG__FMA_NEGATIVE, &signs);
     c = without_sign(p, c, AG__FMA_LESS, &signs);
     const value *v = p->value;
-    return value_of(p, (value){.code = AG_TRACE_FMA,
-                               .type = (uint8_t)type,
-                               .operands = 3,
-                               .varies = v[a].varies || v[b].varies || v[c].varies,
-                               .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c},
-                               .k = (uint16_t)signs});
+    return value_of(p, &(value){.code = AG_TRACE_FMA,
+                                .type = (uint8_t)type,
+                                .operands = 3,
+                                .varies = v[a].varies || v[b].varies || v[c].varies,
+                                .x = {(uint16_t)a, (uint16_t)b, (uint16_t)c},
+                                .k = (uint16_t)signs});
 }
 
 static int rarely(program *p, const ag__traced *traced, int truth, int x, int y) {
@@ -219,13 +219,13 @@ static int rarely(program *p, const ag__traced *traced, int truth, int x, int y)
     if (!is_truth(p, truth) || (type & (TRUTH | WHOLE)) || p->value[y].type != type) return fail(p);
     truth = in_width(p, truth, type & WIDE);
     const value *v = p->value;
-    return value_of(p, (value){.code = AG__RARELY,
-                               .type = (uint8_t)type,
-                               .operands = 3,
-                               .varies = v[truth].varies || v[x].varies || v[y].varies,
-                               .x = {(uint16_t)truth, (uint16_t)x, (uint16_t)y},
-                               .k = (uint16_t)traced->k,
-                               .bits = traced->constant});
+    return value_of(p, &(value){.code = AG__RARELY,
+                                .type = (uint8_t)type,
+                                .operands = 3,
+                                .varies = v[truth].varies || v[x].varies || v[y].varies,
+                                .x = {(uint16_t)truth, (uint16_t)x, (uint16_t)y},
+                                .k = (uint16_t)traced->k,
+                                .bits = traced->constant});
 }
 
 /* If one choice is zero, a mask is enough, and faster. */
@@ -245,17 +245,17 @@ static int choice(program *p, int a, int b, int c) {
 
 static int whole_number(program *p, int64_t number) {
     return value_of(
-        p, (value){.code = AG__CONSTANT, .type = WIDE | WHOLE, .place = AG__IN_POOL, .bits = (uint64_t)number});
+        p, &(value){.code = AG__CONSTANT, .type = WIDE | WHOLE, .place = AG__IN_POOL, .bits = (uint64_t)number});
 }
 
 static int wide_operation(program *p, int code, int a, int b) { return operation(p, code, WIDE, 2, a, b, 0); }
 static int wide_shift(program *p, int code, int a) {
-    return value_of(p, (value){.code = (uint8_t)code,
-                               .type = WIDE,
-                               .operands = 1,
-                               .varies = p->value[a].varies,
-                               .x = {(uint16_t)a},
-                               .k = 32});
+    return value_of(p, &(value){.code = (uint8_t)code,
+                                .type = WIDE,
+                                .operands = 1,
+                                .varies = p->value[a].varies,
+                                .x = {(uint16_t)a},
+                                .k = 32});
 }
 
 /* a·b modulo 2^64: of the lower halves, and of the upper halves with the lower ones. */
@@ -275,7 +275,7 @@ static int whole_equal(program *p, int a, int b, bool equal) {
     if (a == b)
         return value_of(
             p,
-            (value){.code = AG__CONSTANT, .type = WIDE | TRUTH, .place = AG__IN_POOL, .bits = equal ? UINT64_MAX : 0});
+            &(value){.code = AG__CONSTANT, .type = WIDE | TRUTH, .place = AG__IN_POOL, .bits = equal ? UINT64_MAX : 0});
     int y = operation(p, AG__WHOLE_EQUAL, WIDE | TRUTH, 2, a, b, 0);
     return equal ? y : opposite(p, y);
 }
@@ -354,21 +354,21 @@ static int converted(program *p, int a, int dtype) {
 static int attribute(program *p, const ag__code_step *s, int k, int wide) {
     if ((size_t)k >= s->op->attribute_bytes / sizeof(double)) return fail(p);
     const bool whole = s->dtype == AG_I64;
-    return value_of(p, (value){.code = AG__ATTRIBUTE,
-                               .type = (uint8_t)(wide | (whole ? WHOLE : 0)),
-                               .place = whole ? AG__IN_ATTRIBUTES_WHOLE : AG__IN_ATTRIBUTES,
-                               .at = s->attributes,
-                               .k = (uint16_t)k});
+    return value_of(p, &(value){.code = AG__ATTRIBUTE,
+                                .type = (uint8_t)(wide | (whole ? WHOLE : 0)),
+                                .place = whole ? AG__IN_ATTRIBUTES_WHOLE : AG__IN_ATTRIBUTES,
+                                .at = s->attributes,
+                                .k = (uint16_t)k});
 }
 
 static int shift(program *p, int a, int places) {
     if (is_truth(p, a) || is_whole(p, a)) return fail(p);
-    return value_of(p, (value){.code = places < 0 ? AG__SHIFT_RIGHT : AG__SHIFT_LEFT,
-                               .type = p->value[a].type,
-                               .operands = 1,
-                               .varies = p->value[a].varies,
-                               .x = {(uint16_t)a},
-                               .k = (uint16_t)(places < 0 ? -places : places)});
+    return value_of(p, &(value){.code = places < 0 ? AG__SHIFT_RIGHT : AG__SHIFT_LEFT,
+                                .type = p->value[a].type,
+                                .operands = 1,
+                                .varies = p->value[a].varies,
+                                .x = {(uint16_t)a},
+                                .k = (uint16_t)(places < 0 ? -places : places)});
 }
 
 /* In a step of i64 it must be one. */
@@ -461,8 +461,8 @@ static void add_step(program *p, const ag__code_step *s) {
     p->of_slot[s->y] = (uint16_t)y;
     if (p->slot[s->y].out && !p->slot[s->y].one)
         value_of(
-            p,
-            (value){.code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
+            p, &(value){
+                   .code = AG__STORE, .type = v->type, .operands = 1, .varies = true, .x = {(uint16_t)y}, .at = s->y});
 }
 
 /* ---- Folds of lanes ---- */
@@ -487,25 +487,25 @@ static void join_lanes(program *p, const ag__code_step *s) {
     const int identity = number(p, s->op->neutral, type & WIDE);
     p->value[identity].needed = true;
     for (int v = 0; v < vectors; v++)
-        part[v] = value_of(p, (value){.code = AG__LANES_OF,
-                                      .type = (uint8_t)type,
-                                      .after = true,
-                                      .place = AG__IN_LANES,
-                                      .at = s->y,
-                                      .k = (uint16_t)v});
+        part[v] = value_of(p, &(value){.code = AG__LANES_OF,
+                                       .type = (uint8_t)type,
+                                       .after = true,
+                                       .place = AG__IN_LANES,
+                                       .at = s->y,
+                                       .k = (uint16_t)v});
     for (vectors /= 2; vectors > 0; vectors /= 2)
         for (int v = 0; v < vectors; v++) part[v] = joined(p, s, part[v], part[v + vectors]);
     for (int k = p->lanes / 2; k > 0; k /= 2) {
         const value half = {
             .code = AG__TURN, .type = (uint8_t)type, .operands = 1, .x = {(uint16_t)part[0]}, .k = (uint16_t)k};
-        part[0] = joined(p, s, part[0], value_of(p, half));
+        part[0] = joined(p, s, part[0], value_of(p, &half));
     }
-    value_of(p, (value){.code = AG__FINISH,
-                        .type = (uint8_t)type,
-                        .operands = 1,
-                        .x = {(uint16_t)part[0], (uint16_t)identity},
-                        .k = s->y,
-                        .at = p->slot[s->y].result - 1});
+    value_of(p, &(value){.code = AG__FINISH,
+                         .type = (uint8_t)type,
+                         .operands = 1,
+                         .x = {(uint16_t)part[0], (uint16_t)identity},
+                         .k = s->y,
+                         .at = p->slot[s->y].result - 1});
     for (int i = first; i < p->values; i++)
         for (int k = 0; k < p->value[i].operands; k++) p->value[i].after |= p->value[p->value[i].x[k]].after;
 }
@@ -618,21 +618,21 @@ static void find_folds(program *p, int slots) {
 
 /* ---- Registers ---- */
 
-static void put(program *p, ag__asm i) {
+static void put(program *p, const ag__asm *i) {
     if (p->instructions == p->instruction_room) p->failed = true;
-    else p->instruction[p->instructions++] = i;
+    else p->instruction[p->instructions++] = *i;
 }
 
 static void put_load(program *p, int reg, const value *v) {
-    put(p, (ag__asm){.code = AG__LOAD,
-                     .wide = v->type & WIDE,
-                     .truth = v->type & TRUTH,
-                     .y = (int8_t)reg,
-                     .b = AG__NO_REGISTER,
-                     .place = v->place,
-                     .at = v->at,
-                     .copy = v->copy,
-                     .k = v->k});
+    put(p, &(ag__asm){.code = AG__LOAD,
+                      .wide = v->type & WIDE,
+                      .truth = v->type & TRUTH,
+                      .y = (int8_t)reg,
+                      .b = AG__NO_REGISTER,
+                      .place = v->place,
+                      .at = v->at,
+                      .copy = v->copy,
+                      .k = v->k});
 }
 
 static void spill(program *p, int reg, value *v) {
@@ -645,7 +645,7 @@ static void spill(program *p, int reg, value *v) {
         p->frame += p->isa->vector;
         if (p->frame > p->most_frame) p->most_frame = p->frame;
     }
-    put(p, (ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
+    put(p, &(ag__asm){.code = AG__SPILL, .a = (int8_t)reg, .b = AG__NO_REGISTER, .place = AG__IN_FRAME, .at = v->at});
 }
 
 /* Free registers and memory after the last use of v's operands. */
@@ -750,7 +750,7 @@ static void put_store(program *p, const value *v) {
     ag__asm in = {.code = AG__STORE, .wide = v->type & WIDE, .truth = truth, .at = v->at, .copy = v->copy};
     in.a = fetch(p, v->x[0]);
     in.b = AG__NO_REGISTER;
-    put(p, in);
+    put(p, &in);
     if (x->place == AG__NO_PLACE && !truth) x->place = AG__IN_SLOT, x->at = v->at;
     release_operands(p, v);
     vacate(p, v);
@@ -791,7 +791,7 @@ static void put_fused(program *p, int i) {
     else in.y = (int8_t)take_over(p, i, reg);
     if (in.y != reg[0] && in.y != reg[1] && in.y != reg[2]) {
         if (reg[2] < 0) put_load(p, in.y, from);
-        else put(p, (ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = reg[2]});
+        else put(p, &(ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = reg[2]});
         reg[2] = in.y;
     }
     const int f = in.y == reg[0] ? 0 : 1; /* the factor that y replaces, if it does not replace c */
@@ -799,7 +799,7 @@ static void put_fused(program *p, int i) {
     in.k = (uint16_t)(v->k + (sum ? AG__FMA_231 : other ? AG__FMA_213 : AG__FMA_132));
     in.a = sum ? (reg[0] >= 0 ? reg[0] : reg[1]) : other ? reg[1 - f] : reg[2];
     in.b = sum ? (reg[0] >= 0 ? reg[1] : reg[0]) : other ? reg[2] : reg[1 - f];
-    put(p, in);
+    put(p, &in);
     vacate(p, v);
 }
 
@@ -813,8 +813,8 @@ static void put_rarely(program *p, int i) {
     const int8_t y = fetch(p, v->x[2]);
     const bool last = v->next[2] == NONE && y < p->isa->registers && !(p->kept >> y & 1) && v->x[2] != v->x[1];
     in.y = last ? y : (int8_t)take(p, i);
-    if (!last) put(p, (ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = y});
-    put(p, in);
+    if (!last) put(p, &(ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = y});
+    put(p, &in);
     release_operands(p, v);
     p->held[in.y] = (uint16_t)i;
     p->value[i].reg = in.y;
@@ -824,7 +824,7 @@ static void put_rarely(program *p, int i) {
 static void put_value(program *p, int i) {
     const value *v = &p->value[i], *first = &p->value[v->x[0]];
     if (v->code == AG__FINISH) {
-        put(p, (ag__asm){.code = AG__FINISH, .wide = v->type & WIDE, .a = fetch(p, v->x[0]), .at = v->at});
+        put(p, &(ag__asm){.code = AG__FINISH, .wide = v->type & WIDE, .a = fetch(p, v->x[0]), .at = v->at});
         release_operands(p, v);
         return;
     }
@@ -844,7 +844,7 @@ static void put_value(program *p, int i) {
     release_operands(p, v);
     if (p->folding && v->fold) in.y = p->value[i].reg = fold_register(v->fold - 1, v->copy);
     else in.y = (int8_t)take(p, i);
-    put(p, in);
+    put(p, &in);
     vacate(p, v);
 }
 
@@ -859,7 +859,7 @@ static void start_lanes(program *p) {
         if (f->code != AG__FINISH) continue;
         put_load(p, 0, &p->value[f->x[1]]);
         for (int v = 0; v < AG__LANES / p->lanes; v++)
-            put(p, (ag__asm){.code = AG__START, .wide = f->type & WIDE, .at = f->k, .k = (uint16_t)v});
+            put(p, &(ag__asm){.code = AG__START, .wide = f->type & WIDE, .at = f->k, .k = (uint16_t)v});
     }
 }
 
@@ -947,12 +947,12 @@ static void put_after(program *p, int slots) {
     for (int s = 0; s < slots; s++) {
         if (!is_single_out(p, s)) continue;
         const value *v = &p->value[p->of_slot[s]];
-        put(p, (ag__asm){.code = AG__STORE,
-                         .wide = v->type & WIDE,
-                         .truth = v->type & TRUTH,
-                         .place = v->place,
-                         .at = v->at,
-                         .k = (uint16_t)s});
+        put(p, &(ag__asm){.code = AG__STORE,
+                          .wide = v->type & WIDE,
+                          .truth = v->type & TRUTH,
+                          .place = v->place,
+                          .at = v->at,
+                          .k = (uint16_t)s});
     }
 }
 
