@@ -358,6 +358,21 @@ START_TEST(gradients_end_at_a_variable_and_add_up_over_its_values) {
 }
 END_TEST
 
+/* A value that lasts takes the memory that another of its size has left, though other free memory has as many bytes. */
+START_TEST(a_value_that_lasts_takes_the_place_of_another) {
+    enum { BYTES = 4000 };
+    ag__buffer *b[3], *apart;
+    for (int i = 0; i < 3; i++) ck_assert_ptr_nonnull(b[i] = ag__heap_new(tape, BYTES));
+    ck_assert_ptr_nonnull(apart = ag__heap_new_apart(tape, BYTES));
+    ag__heap_drop(tape, apart);
+    ag__heap_drop(tape, b[1]);
+    const int64_t calls = tape_ledger.calls;
+    ck_assert_ptr_eq(ag__heap_new_apart(tape, BYTES), apart);
+    ck_assert_int_eq(tape_ledger.calls, calls);
+    ag__heap_drop(tape, apart), ag__heap_drop(tape, b[0]), ag__heap_drop(tape, b[2]);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("assign");
     tcase_add_test(plain_group(suite, "sequences"), values_are_as_if_assigned_at_once);
@@ -367,5 +382,6 @@ int main(void) {
     tcase_add_test(waiting, who_asks_for_one_of_a_ring_asks_for_all);
     tcase_add_test(tape_group(suite, "gradients"), gradients_end_at_a_variable_and_add_up_over_its_values);
     tcase_add_test(tape_group(suite, "unchanged"), what_changes_nothing_is_the_present_value);
+    tcase_add_test(tape_group(suite, "memory"), a_value_that_lasts_takes_the_place_of_another);
     return run_suite(suite);
 }

@@ -242,6 +242,25 @@ static void *in_thread(void *(*run)(void *), void *argument) {
     return result;
 }
 
+/* One file for all: each that reads it finds the whole of what one of them has written. */
+static void save_often(worker *w) {
+    meet(w, 1);
+    for (int i = 0; i < (int)by_length(1000, 3000, 20000) && !w->failed; i++) {
+        ag_tape *t = ag_tape_new();
+        ag_tensor *x = ag_label(scattered(t, AG_F64, AG_SHAPE(8, 6), 7), "x");
+        ag_save(w->common, 1, &x, NULL);
+        ag_tensor *read = ag_read(t, w->common, "x", NULL);
+        if (i == 0) take(w, 0, read);
+        note(w, t);
+        ag_tape_free(t);
+    }
+}
+
+static const char *the_file(int part) { return (void)part, "one file"; }
+
+START_TEST(one_file_is_saved_by_all) { compare(save_often, 0, 1, the_file); }
+END_TEST
+
 /* One uses it after the other; the thread that has made it may be gone. */
 START_TEST(a_tape_may_go_to_another_thread) {
     ag_tape *t = ag_tape_new();
@@ -260,6 +279,7 @@ int main(void) {
     tcase_add_checked_fixture(group, make_folder, remove_folder);
     tcase_add_loop_test(group, programs_at_once, 0, 4);
     tcase_add_test(group, cases_at_once);
+    tcase_add_test(group, one_file_is_saved_by_all);
     tcase_add_test(group, a_tape_may_go_to_another_thread);
     return run_suite(suite);
 }

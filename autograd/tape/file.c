@@ -159,17 +159,28 @@ static int open_beside(output *o, const struct stat *former) {
     return -1;
 }
 
+/* A link of /proc may lead to a file other than the one it names. That is asked again, for between two looks at a file
+ * others may replace it. */
+static bool leads_elsewhere(const output *o) {
+    enum { LOOKS = 64 };
+    bool same = strcmp(o->path, o->target) == 0;
+    for (int i = 0; i < LOOKS && !same; i++) {
+        struct stat named, target;
+        same = stat(o->path, &named) == 0 && lstat(o->target, &target) == 0 && same_file(&named, &target);
+    }
+    return !same;
+}
+
 /* The descriptor to write to; -1, with errno set. */
 static int open_descriptor(output *o) {
     int descriptor;
-    struct stat named, target;
+    struct stat named;
     if (!resolve(o, &descriptor)) return -1;
     o->through = descriptor >= 0;
     if (o->through) return fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
     if (stat(o->path, &named) != 0) return errno == ENOENT ? open_beside(o, NULL) : -1;
     if (S_ISDIR(named.st_mode)) return errno = EISDIR, -1;
-    /* A link of /proc may lead to a file other than the one it names. */
-    o->through = !S_ISREG(named.st_mode) || lstat(o->target, &target) != 0 || !same_file(&named, &target);
+    o->through = !S_ISREG(named.st_mode) || leads_elsewhere(o);
     if (S_ISFIFO(named.st_mode)) return open_pipe(o->path);
     if (o->through) return ag__open(o->path, O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0);
     return faccessat(AT_FDCWD, o->target, W_OK, AT_EACCESS) == 0 ? open_beside(o, &named) : -1;

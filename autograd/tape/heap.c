@@ -235,8 +235,10 @@ static ag__buffer *take(ag_tape *tape, block *b, size_t bytes) {
 /* A value that lasts is not put among those that come and go: the memory between would be of no use to larger ones. */
 ag__buffer *ag__heap_new_apart(ag_tape *tape, size_t bytes) {
     size_t all = block_bytes(bytes);
-    block *b = best(&tape->heap, all);
-    if (!b || b->bytes != all || !is_vacant(b->span)) b = new_span(tape, all);
+    block *b = tape->heap.free[class_of(all)];
+    for (int tried = 1; b && (b->bytes != all || !is_vacant(b->span)); tried++)
+        b = tried < MOST_TRIED ? next_of(b) : NULL;
+    if (!b) b = new_span(tape, all);
     if (!b && give_back(tape) > 0) b = new_span(tape, all);
     return b ? take(tape, b, all) : NULL;
 }
