@@ -355,7 +355,7 @@ void ag__make_several(ag__lowering *l) {
     const uint32_t rows = l->c->tape->isa->registers < MANY_REGISTERS ? AG__ROWS_TOGETHER / 2 : AG__ROWS_TOGETHER;
     if (!shares_columns(l) || l->made != l->runs || slots != r->cells || rows * slots > UINT16_MAX) return;
     for (uint32_t i = slots; i < rows * slots; i++) {
-        ag__code_slot slot = l->slots.at[i - slots];
+        ag__code_slot slot = l->slots.at[i % slots];
         slot.out = slot.out && !is_shared(ag__cell_at(l, r->cell + i % slots));
         AG__APPEND(&l->p->maker, &l->slots, slot);
     }
