@@ -323,9 +323,10 @@ static void run_aimed(const ag__running *r, const strip *at, char **address) {
 /* ---- The next row ---- */
 
 /* A region that goes through each row several times reads memory in the first of these only. So each of them asks for a
- * part of what the next row reads. One that goes through it once, and writes nothing as large, asks for all of it: by
- * itself the processor looks ahead to the end of a page, and is late in every row. */
-enum { MOST_ASKED = 4 };
+ * part of what the next row reads. One that goes through it once, and writes nothing as large, asks for all of it, but
+ * only where no cache has it and a row is short: by itself the processor looks ahead to the end of a page, and is late
+ * in every row. In long rows, and of what a cache may have, asking only takes time. */
+enum { MOST_ASKED = 4, SHORT_ROW = 8192 };
 typedef struct next_row {
     uint32_t cell[MOST_ASKED], cells; /* of tensors that are not in the caches */
     uint32_t parts;                   /* instructions that go through a row */
@@ -346,7 +347,9 @@ static AG__RARE next_row next_row_of(const ag__running *r) {
     bool writes = false;
     if (y.parts == 0 || g->products) return y;
     for (uint32_t i = 0; i < g->cells; i++) {
-        if (r->step[i] * (uintptr_t)g->rows < AG__MEMORY || r->cell[i].where == AG__AT_STRIDED) continue;
+        const uintptr_t bytes = r->step[i] * (uintptr_t)g->rows;
+        if (bytes < AG__MEMORY || r->cell[i].where == AG__AT_STRIDED) continue;
+        if (y.parts == 1 && (bytes < 2 * (uintptr_t)AG__PAST_CACHES || r->step[i] > SHORT_ROW)) continue;
         if (is_output(r, r->cell[i].index)) writes = true;
         else if (y.cells < MOST_ASKED) y.cell[y.cells++] = i;
     }
