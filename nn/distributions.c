@@ -191,6 +191,12 @@ static ag_tensor *gamma_divergence(const about *d) {
 
 /* ---- Beta ---- */
 
+/* The slope of y by x. That of ln B(a, b) by a is ψ(a) − ψ(a + b), but without cancellation. */
+static ag_tensor *slope(ag_tensor *y, ag_tensor *x) {
+    ag_tensor *dx;
+    return ag_grad(ag_sum(y), 1, &x, &dx), dx;
+}
+
 static ag_tensor *beta_log_prob(const about *d) {
     ag_tensor *left = ag_strong_mul(less_one(d->a), ag_log(d->x));
     ag_tensor *right = ag_strong_mul(less_one(d->b), log_1_minus(d->x));
@@ -204,17 +210,14 @@ static ag_tensor *beta_variance(const about *d) {
     return ag_div(ag_mul(ag_div(d->a, sum), ag_div(d->b, sum)), ag_add_scalar(sum, 1));
 }
 static ag_tensor *beta_entropy(const about *d) {
-    ag_tensor *sum = ag_add(d->a, d->b), *left = ag_mul(less_one(d->a), ag_digamma(d->a));
-    ag_tensor *right = ag_mul(less_one(d->b), ag_digamma(d->b));
-    ag_tensor *rest = ag_mul(ag_add_scalar(sum, -2), ag_digamma(sum));
-    return ag_add(ag_sub(ag_lbeta(d->a, d->b), ag_add(left, right)), rest);
+    ag_tensor *y = ag_lbeta(d->a, d->b), *left = ag_mul(less_one(d->a), slope(y, d->a));
+    return ag_sub(y, ag_add(left, ag_mul(less_one(d->b), slope(y, d->b))));
 }
 static ag_tensor *beta_cdf(const about *d) { return ag_betainc(d->a, d->b, ag_clamp(d->x, 0, 1)); }
 static ag_tensor *beta_divergence(const about *d) {
-    ag_tensor *a = ag_sub(d->a, d->qa), *b = ag_sub(d->b, d->qb);
-    ag_tensor *terms = ag_add(ag_mul(a, ag_digamma(d->a)), ag_mul(b, ag_digamma(d->b)));
-    ag_tensor *rest = ag_mul(ag_add(a, b), ag_digamma(ag_add(d->a, d->b)));
-    return ag_add(ag_sub(ag_lbeta(d->qa, d->qb), ag_lbeta(d->a, d->b)), ag_sub(terms, rest));
+    ag_tensor *y = ag_lbeta(d->a, d->b), *left = ag_mul(ag_sub(d->a, d->qa), slope(y, d->a));
+    ag_tensor *right = ag_mul(ag_sub(d->b, d->qb), slope(y, d->b));
+    return sum3(ag_sub(ag_lbeta(d->qa, d->qb), y), left, right);
 }
 
 /* ---- Student: a is the freedom, b the location, c the scale ---- */
@@ -236,9 +239,8 @@ static ag_tensor *student_variance(const about *d) {
 }
 static ag_tensor *student_entropy(const about *d) {
     ag_tensor *half = ag_scale(d->a, 0.5), *more = ag_scale(ag_add_scalar(d->a, 1), 0.5);
-    ag_tensor *tail = ag_mul(more, ag_sub(ag_digamma(more), ag_digamma(half)));
-    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), ag_lbeta(number(d, 0.5), half));
-    return sum3(tail, factor, ag_log(d->c));
+    ag_tensor *y = ag_lbeta(number(d, 0.5), half), *tail = ag_mul(more, slope(y, half));
+    return ag_sub(sum3(ag_scale(ag_log(d->a), 0.5), y, ag_log(d->c)), tail);
 }
 
 /* I(w; v/2, v/2) for z <= 0, with w = ½·(1 + z/r) and r = √(z² + v), written without cancellation. */
@@ -508,7 +510,7 @@ static ag_tensor *log_of_uniform(const about *d) {
 static ag_tensor *mean_log(const about *d) {
     if (d->p == AG_DIST_UNIFORM) return log_of_uniform(d);
     if (d->p == AG_DIST_EXPONENTIAL) return ag_neg(ag_add_scalar(ag_log(d->a), EULER));
-    return ag_sub(ag_digamma(d->a), ag_digamma(ag_add(d->a, d->b)));
+    return slope(ag_lbeta(d->a, d->b), d->a);
 }
 
 /* ln E e^((location − x)/scale), of a Gumbel distribution's; NULL where there is no closed form. */

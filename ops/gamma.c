@@ -9,6 +9,8 @@
 #define AG_ONLY_TRACE
 #include "ops/special_formulas.h"
 
+static double polygamma_at(double x, int n);
+
 #define AG_ONLY_TRACE
 #include "ops/gamma_formulas.h"
 
@@ -73,7 +75,7 @@ static double power_sum_below(int n, double x) {
     return (d < 0 ? mirror : 1) * power_sum_of_all(n, fabs(d), mirror) - mirror * power_sum(n, 1 - x);
 }
 
-static double polygamma_at(int n, double x) {
+static double polygamma_at(double x, int n) {
     const double sign = n % 2 ? 1 : -1;
     if (isnan(x)) return x;
     if (x <= 0 && x == rint(x)) return sign * (double)INFINITY;
@@ -121,7 +123,7 @@ double ag__trigamma(double x) {
     return *y;
 }
 
-void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x)) {
+void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(double x, int n)) {
     enum { STRIP = 128 };
     const int64_t bytes = dtype == AG_F32 ? sizeof(float) : sizeof(double);
     for (int64_t start = 0; start < count; start += STRIP) {
@@ -131,7 +133,7 @@ void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const d
         ag__widen(dtype, m, v, (const char *)x + start * bytes);
         if (f == polygamma_at && *n == 1) trigammas(m, v);
         else
-            for (int64_t i = 0; i < m; i++) v[i] = f((int)*n, v[i]);
+            for (int64_t i = 0; i < m; i++) v[i] = f(v[i], (int)*n);
         if (dtype == AG_F32) ag__narrow(m, (float *)(void *)to, v);
         else memcpy(to, v, (size_t)m * sizeof *v);
     }
@@ -181,8 +183,27 @@ ag_tensor *ag_lgamma(ag_tensor *x) { return ag__apply1(&ag__op_lgamma, x); }
 
 /* ---- The beta function ---- */
 
-static ag_tensor *lbeta_slope(ag_tensor *a, ag_tensor *b) { return ag_sub(ag_digamma(a), ag_digamma(ag_add(a, b))); }
-AG_BINARY(lbeta, "lbeta({0}, {1})", ag__slope_mul(g, lbeta_slope(a, b)), ag__slope_mul(g, lbeta_slope(b, a)),
-          .flags = AG_OP_COMMUTES, .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}},
-          AG_FORMULA_TRACE(lbeta));
+/* ψ(a) − ψ(a + b), and that of ψ′: of each the first derivative is that of the next, of b alone the second. */
+static ag_tensor *step_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    ag_tensor *a = y->input[0], *b = y->input[1];
+    const bool bent = y->op == &ag__op_lbeta_bend;
+    if (i == 0 && !bent) return ag__slope_mul(g, ag__lbeta_bend(a, b));
+    ag_tensor *slope = ag_neg(ag_polygamma(1 + bent, ag_add(a, b)));
+    return ag__slope_mul(g, i == 0 ? ag_add(ag_polygamma(2, a), slope) : slope);
+}
+AG_ELEMENTWISE(lbeta_bend, 2, "polygamma(1, {0}) - polygamma(1, {0} + {1})", .vjp = step_vjp,
+               .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}},
+               AG_FORMULA_TRACE(lbeta_bend));
+ag_tensor *ag__lbeta_bend(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_lbeta_bend, a, b); }
+
+AG_ELEMENTWISE(lbeta_slope, 2, "digamma({0}) - digamma({0} + {1})", .vjp = step_vjp,
+               .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}},
+               AG_FORMULA_TRACE(lbeta_slope));
+ag_tensor *ag__lbeta_slope(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_lbeta_slope, a, b); }
+
+static ag_tensor *lbeta_vjp(ag_tensor *y, ag_tensor *g, int i) {
+    return ag__slope_mul(g, ag__lbeta_slope(y->input[i], y->input[1 - i]));
+}
+AG_ELEMENTWISE(lbeta, 2, "lbeta({0}, {1})", .flags = AG_OP_COMMUTES, .vjp = lbeta_vjp,
+               .domain = {{.above = 0, .below = INFINITY}, {.above = 0, .below = INFINITY}}, AG_FORMULA_TRACE(lbeta));
 ag_tensor *ag_lbeta(ag_tensor *a, ag_tensor *b) { return ag__apply2(&ag__op_lbeta, a, b); }

@@ -114,13 +114,15 @@ FN(V, digamma_of_reflected, V z) {
 }
 
 /* ψ(1 − x) − π·cot πx for x < ½, where the cotangent is 1/d plus d times a polynomial in d². */
-MAP1(digamma, x) {
+FN(V, digamma_of_any, V x) {
     V d;
     const V z = CALL(gamma_reflected, x, &d), y = CALL(digamma_of_reflected, z);
     const V reflected = SUB(FMA(NEG(d), POLY(MUL(d, d), cotpi_narrow, cotpi_wide), y), DIV(K(1), d));
     const V valid = SEL(AND(EQ(d, K(0)), LT(x, K(0))), K(NAN), reflected);
     return SEL(LT(x, K(0.5)), valid, y);
 }
+
+MAP1(digamma, x) { return CALL(digamma_of_any, x); }
 
 /* The rest of ln Γ(z) after (z − ½)·ln z − z + ½·ln 2π, for z >= 8. */
 FN(V, stirling_rest, V z) {
@@ -144,16 +146,56 @@ FN(V, lbeta_of_large, V s, V l) {
 /* For two arguments below 8, or a sum below 8, the sum of logarithms. At a pole of Γ(a) it is ∞, but where a and a
  * + b are whole and not positive, and b is, it is ln B(1 − a − b, b), a limit. */
 MAP2(lbeta, a, b) {
-    const V less = SEL(LT(b, a), b, a), l = SEL(LT(b, a), a, b), both = ADD(a, b);
+    const V less = MIN(b, a), l = MAX(a, b), both = ADD(a, b);
     const T whole = AND(EQ(less, ROUND(less)), EQ(l, ROUND(l)));
     const T meets = AND(AND(whole, LT(K(-INFINITY), both)), AND(LE(both, K(0)), LT(K(0), l)));
     const V s = SEL(meets, SUB(K(1), both), less), total = SEL(meets, SUB(K(1), less), both);
-    const V low = SEL(LT(l, s), l, s), high = SEL(LT(l, s), s, l);
+    const V low = MIN(l, s), high = MAX(s, l);
     const V parts = ADD(CALL(lgamma_of_any, low), CALL(lgamma_of_any, high));
     const V sum = SEL(EQ(parts, K(INFINITY)), parts, SUB(parts, CALL(lgamma_of_any, total)));
     const V limit = SEL(LT(K(0), low), K(-INFINITY), K(INFINITY));
     const V large = SEL(LT(high, K(INFINITY)), CALL(lbeta_of_large, low, high), limit);
     return SEL(AND(LE(K(8), high), LE(K(8), total)), large, sum);
+}
+
+/* ψ(a + b) − ψ(a), or ψ′(a) − ψ′(a + b), for a, b > 0, without cancellation: the terms of both, below a number, and
+ * the differences of Stirling's series behind them, divided by that of the reciprocals, are all of one sign. */
+FN(V, digamma_step, V a, V b, bool bend) {
+    const int most = COUNT(stirling_slopes), count = BY_WIDTH(4, most);
+    const double *const term = stirling_slopes + most - count;
+    V x, y = K(0), series = K(0), steep = K(0), u, v, d, both;
+    for (int i = 0;; i++) {
+        x = ADD(a, K(i));
+        u = DIV(K(1), x), v = DIV(K(1), ADD(x, b)), both = ADD(u, v), d = MUL(MUL(b, v), u);
+        if (i == count) break;
+        y = ADD(y, bend ? MUL(d, both) : d);
+    }
+    const V uu = MUL(u, u), vv = MUL(v, v);
+    for (int i = 1; i < count; i++) {
+        const double number = term[i] * (bend ? 2 * (count - i) : 1);
+        steep = FMA(steep, vv, series);
+        series = FMA(series, uu, K(count < most ? (double)(float)number : number));
+    }
+    steep = FMA(steep, vv, series);
+    series = MUL(series, uu);
+    V first = K(0.5);
+    if (bend) steep = FMA(steep, v, first), first = ADD(series, K(1));
+    else y = ADD(y, CALL(log1p, DIV(b, x)));
+    return FMA(d, FMA(both, steep, first), y);
+}
+
+/* Whether a, b > 0; false also where a is nothing beside b, and nothing cancels, and where both are ∞. */
+FN(T, has_digamma_step, V a, V b) { return LT(K(0), MIN(a, MIN(b, DIV(a, b)))); }
+
+MAP2(lbeta_slope, a, b) {
+    const V y = NEG(CALL(digamma_step, a, b, false));
+    return SEL(CALL(has_digamma_step, a, b), y, SUB(CALL(digamma_of_any, a), CALL(digamma_of_any, ADD(a, b))));
+}
+
+MAP2(lbeta_bend, a, b) {
+    const T rare = NOT(CALL(has_digamma_step, a, b));
+    const V y = RARELY(rare, polygamma_at, a, 1, CALL(digamma_step, a, b, true));
+    return SUB(y, RARELY(rare, polygamma_at, ADD(a, b), 1, K(0)));
 }
 
 #undef COUNT

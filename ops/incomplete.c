@@ -759,11 +759,10 @@ ag_tensor *ag_gammaincc(ag_tensor *a, ag_tensor *x) { return ag__apply2(&ag__op_
 /* The slope of ln f by a, or by b, and those of that. */
 static ag_tensor *beta_lean(ag_tensor *const v[], int i) {
     ag_tensor *log_x = i == 0 ? ag_log(v[2]) : ag_log1p(ag_neg(v[2]));
-    return ag_add(log_x, ag_sub(ag_digamma(ag_add(v[0], v[1])), ag_digamma(v[i])));
+    return ag_sub(log_x, ag__lbeta_slope(v[i], v[1 - i]));
 }
 static ag_tensor *beta_bend(ag_tensor *const v[], int i, int k) {
-    ag_tensor *both = ag_polygamma(1, ag_add(v[0], v[1]));
-    return i == k ? ag_sub(both, ag_polygamma(1, v[i])) : both;
+    return i == k ? ag_neg(ag__lbeta_bend(v[i], v[1 - i])) : ag_polygamma(1, ag_add(v[0], v[1]));
 }
 
 static ag_tensor *beta_density(ag_tensor *const v[]) { return ag_apply(&ag__op_beta_density, 3, v, NULL, 0); }

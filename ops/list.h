@@ -120,6 +120,8 @@
     X(UNARY, isinf)                                                                                                    \
     X(UNARY, isnan)                                                                                                    \
     X(BINARY, lbeta)                                                                                                   \
+    X(INNER, lbeta_bend)                                                                                               \
+    X(INNER, lbeta_slope)                                                                                              \
     X(BINARY, left_shift)                                                                                              \
     X(OTHER, lerp)                                                                                                     \
     X(BINARY, less)                                                                                                    \

@@ -126,8 +126,12 @@ ag_tensor *ag__products_before(ag_tensor *x, int axis, bool behind);
 
 /* The kernel of a function of an order, which is the attribute, and an element. The steps are as many as the order,
  * which may be any number in an entry that a program records: so it is checked. In gamma.c. */
-void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(int n, double x));
+void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(double x, int n));
 bool ag__order_infer(ag_infer *r);
+
+/* ψ(a) − ψ(a + b), and that of ψ′; for a, b > 0 without cancellation. In gamma.c. */
+ag_tensor *ag__lbeta_slope(ag_tensor *a, ag_tensor *b);
+ag_tensor *ag__lbeta_bend(ag_tensor *a, ag_tensor *b);
 
 /* Unsigned numbers in whose order n elements are sorted. In sort.c. */
 void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys);

@@ -136,7 +136,7 @@ static double erfcx_fraction(int n, double x) {
     return y;
 }
 
-static double erfcx_derivative_at(int n, double x) {
+static double erfcx_derivative_at(double x, int n) {
     if (isnan(x)) return x;
     if (x < -30) return n % 2 ? -(double)INFINITY : (double)INFINITY;
     return x < 0.75 ? erfcx_series(n, x) : erfcx_fraction(n, x);

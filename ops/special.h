@@ -229,6 +229,8 @@ AG_API ag_tensor *ag_polygamma(int n, ag_tensor *x);
 /* ag_lbeta -- y = ln |B(a, b)| = ln |Γ(a)·Γ(b)/Γ(a + b)|, without cancellation where one is large
  * ∞ where a or b is 0, −1, −2, … or −∞; but where b = 1, 2, … and a + b is such a pole too, y = ln B(1 − a − b, b), the
  * limit for that b. Where one is ∞ and the other is not: −∞ above 0, ∞ below; and −∞, the limit, where both are.
+ * For a, b > 0 the gradient has no cancellation either, and is within 5 units of the last place; nor has its slope by
+ * the same argument, within 6. Gradients of that are differences of ag_polygamma.
  * Shape:  broadcast
  * Dtype:  real
  * Grad:   ā = ȳ·(digamma(a) − digamma(a + b)),  b̄ = ȳ·(digamma(b) − digamma(a + b))

@@ -29,6 +29,8 @@ CALL(gamma_density, ag_apply(&ag__op_gamma_density, 2, x, NULL, 0))
 CALL(gammainc_slope_1, ag_apply(&ag__op_gammainc_slope, 2, x, &(double){1}, sizeof(double)))
 CALL(gammainc_slope_2, ag_apply(&ag__op_gammainc_slope, 2, x, &(double){2}, sizeof(double)))
 CALL(gaussian, with_number(&ag__op_gaussian, x[0], 1))
+CALL(lbeta_bend, ag_apply(&ag__op_lbeta_bend, 2, x, NULL, 0))
+CALL(lbeta_slope, ag_apply(&ag__op_lbeta_slope, 2, x, NULL, 0))
 CALL(mills, ag_apply(&ag__op_mills, 1, x, NULL, 0))
 CALL(mills_rest, ag_apply(&ag__op_mills_rest, 2, x, NULL, 0))
 CALL(ndtri_slope, ag_apply(&ag__op_ndtri_slope, 1, x, NULL, 0))
@@ -56,6 +58,8 @@ static const op_case rows[] = {
     {"gammainc_slope 1", "gammainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gammainc_slope_1), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
     {"gammainc_slope 2", "gammainc_slope", REAL, ELEMENTWISE | NO_GOLDEN, 0, BUILD(gammainc_slope_2), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
     {"gaussian", "gaussian", REAL, ELEMENTWISE | GRAD, 3, BUILD(gaussian), 1, {IN(ANY, 2, 3)}, ""},
+    {"lbeta_bend", "lbeta_bend", REAL, ELEMENTWISE | GRAD, 12, BUILD(lbeta_bend), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
+    {"lbeta_slope", "lbeta_slope", REAL, ELEMENTWISE | GRAD, 12, BUILD(lbeta_slope), 2, {IN(POSITIVE, 2, 3), IN(POSITIVE, 2, 3)}, ""},
     {"mills", "mills", REAL, ELEMENTWISE | GRAD, 6, BUILD(mills), 1, {IN(ANY, 2, 3)}, ""},
     {"mills_rest", "mills_rest", REAL, ELEMENTWISE | GRAD, 12, BUILD(mills_rest), 2, {IN(POSITIVE, 2, 3), IN(ANY, 2, 3)}, ""},
     {"ndtri_slope", "ndtri_slope", REAL, ELEMENTWISE | GRAD, 6, BUILD(ndtri_slope), 1, {{INSIDE, 2, {2, 3}, 0, {.above = 0, .below = 1}}}, ""},

@@ -180,6 +180,41 @@ BETA_SLOPES = [by_difference(lambda a, b, x: mpmath.betainc(a, b, 0, x, regulari
 GAMMA_DENSITY = at_ends(gamma_density, lambda a, x: 0 if x else at_end(a))
 BETA_DENSITY = at_ends(beta_density, lambda a, b, x: at_end(b, a) if x else at_end(a, b))
 
+def psi(n, x, dtype):
+    """The derivative of order n of the digamma function, also at poles and infinities, rounded."""
+    sign = 1 if n % 2 else -1
+    if math.isnan(x) or n == 0 and (x == -math.inf or x < 0 and x == math.floor(x)):
+        return math.nan
+    if x == math.inf:
+        return 0 if n else math.inf
+    if x <= 0 and (x == -math.inf or x == math.floor(x)):
+        return sign * math.copysign(math.inf, x) if n == 0 else sign * math.inf
+    with mpmath.workdps(40), np.errstate(over="ignore"):
+        return float(dtype(mpmath.psi(n, mpmath.mpf(x))))
+
+
+def each(f):
+    """f of numbers and the dtype."""
+    def of_tensors(*x):
+        v = [t.detach().numpy() for t in torch.broadcast_tensors(*x)]
+        return torch.tensor(np.vectorize(lambda *w: f(*map(float, w), v[0].dtype.type), otypes=[float])(*v), dtype=x[0].dtype)
+    return of_tensors
+
+
+def digamma_step(n):
+    """ψ(n, a) − ψ(n, a + b) with all digits for a, b > 0, and the limit for a = ∞; elsewhere the difference of the two, a + b being rounded."""
+    def f(a, b, both, dtype):
+        if not (0 < a < math.inf and 0 < b < math.inf):
+            return 0 if a == math.inf and 0 < b < math.inf else psi(n, a, dtype) - psi(n, both, dtype)
+        with mpmath.workdps(800):
+            return float(mpmath.psi(n, mpmath.mpf(a)) - mpmath.psi(n, mpmath.mpf(a) + mpmath.mpf(b)))
+    return lambda a, b: each(f)(a, b, a + b)
+
+
+def digamma_step_with_slopes(n):
+    return with_slopes(digamma_step(n), digamma_step(n + 1), lambda a, b: -each(lambda x, dtype: psi(n + 1, x, dtype))(a + b))
+
+
 CALLS = {
     "acos": torch.acos,
     "acosh": with_slope(torch.acosh, lambda x: 1 / (torch.sqrt(x - 1) * torch.sqrt(x + 1))),
@@ -207,6 +242,8 @@ CALLS = {
     "ndtri": scipy_of_and(scipy.special.ndtri, ndtri_slope),
     "ndtri_slope": scipy_of_and(ndtri_slope, lambda x: scipy.special.ndtri(x) * ndtri_slope(x) ** 2),
     "lbeta": lbeta,
+    "lbeta_bend": digamma_step_with_slopes(1),
+    "lbeta_slope": digamma_step_with_slopes(0),
     "lgamma": with_slope(torch.lgamma, DIGAMMA),
     "log10": torch.log10,
     "log2": torch.log2,

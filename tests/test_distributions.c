@@ -202,6 +202,21 @@ START_TEST(divergences_of_two_families_pass_gradcheck_twice_over) {
 }
 END_TEST
 
+/* mpmath's: of a million degrees of freedom, and of Beta(n, 1), all of whose terms are moderate. */
+START_TEST(entropies_of_large_parameters) {
+    for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+        ag_tensor *n = ag_scalar(tape, (ag_dtype)dtype, 1e6), *one = ag_scalar(tape, (ag_dtype)dtype, 1);
+        ag_tensor *two = ag_scalar(tape, (ag_dtype)dtype, 2), *zero = ag_scalar(tape, (ag_dtype)dtype, 0);
+        const ag_distribution student = {AG_DIST_STUDENT, {n, zero, one}}, beta = {AG_DIST_BETA, {n, one}};
+        const ag_distribution other = {AG_DIST_BETA, {two, one}};
+        expect_value("entropy", 0, ag_entropy(&student), 1.4189395332049228, 16);
+        expect_value("entropy", 1, ag_entropy(&beta), -12.815511557964275, 4);
+        expect_value("divergence", 2, ag_divergence(&beta, &other), 12.122365377404329, 4);
+        expect_ok(tape);
+    }
+}
+END_TEST
+
 /* The distribution function of Student's distribution is smooth at its middle, and small where it should be. */
 START_TEST(student_tails) {
     ag_tensor *v = ag_scalar(tape, AG_F64, 1), *x = numbers(AG_F64, AG_SHAPE(3), (double[]){0, -1e8, -inf}),
@@ -518,6 +533,7 @@ int main(void) {
     Suite *suite = suite_create("distributions");
     TCase *values = tape_group(suite, "values");
     tcase_add_test(values, moments_agree_with_scipy);
+    tcase_add_test(values, entropies_of_large_parameters);
     tcase_add_test(values, divergences_agree_with_pytorch);
     tcase_add_test(values, vectors_agree_with_pytorch);
     TCase *gradient = tape_group(suite, "gradients");

@@ -184,6 +184,42 @@ START_TEST(beta_does_not_cancel) {
 }
 END_TEST
 
+/* mpmath's, of 1000 digits: the slope of ln B(a, b) by a, and the slope of that by a, where ψ(a) and ψ(a + b) have few or
+ * no digits that differ, and at both ends of either. */
+enum { FAR_PAIRS = 9 };
+static const double far_a[2][FAR_PAIRS] = {{1e5, 0x1p30, 1e8, 0x1p60, 0x1p20, 3, 0x1p-30, 0x1p-20, 0.75},
+                                           {1e5, 0x1p60, 1e15, 1e300, 0x1p30, 3, 0x1p-70, 0x1p-40, 0.75}};
+static const double far_b[2][FAR_PAIRS] = {{1, 1, 0.5, 0x1p-6, 0x1p14, 0x1p-60, 0x1p-50, 0x1p30, 0x1p100},
+                                           {1, 1, 0.5, 1e-5, 0x1p20, 0x1p-80, 0x1p-90, 0x1p50, 1e300}};
+static const double far_slopes[2][FAR_PAIRS] = {
+    {-1.0000000000000001e-05, -9.3132257461547852e-10, -5.0000000125000003e-09, -1.3552527156068805e-20,
+     -0.015504193871923849, -3.4255069861230605e-19, -1023.9990234384313, -1048597.3716295124, -70.400578935780999},
+    {-1.0000000000000001e-05, -8.6736173798840355e-19, -5.0000000000000014e-16, -1e-305, -0.00097608597350976262,
+     -3.2668180333357434e-25, -1125898833101824, -1099511627811.2346, -691.86138877800022}};
+static const double far_bends[2][FAR_PAIRS] = {
+    {1e-10, 8.6736173798840355e-19, 5.0000000249999998e-17, 1.1754943508222875e-38, 1.4671926444696395e-08,
+     1.3367241889701962e-19, 2199020109828, 1099511627777.645, 2.5418796476716063},
+    {1e-10, 7.5231638452626401e-37, 5.0000000000000022e-31, 0, 9.0860739071455332e-13, 1.2747995271398508e-25,
+     2.6584521886228668e+36, 1.2089258196146292e+24, 2.5418796476716063}};
+
+START_TEST(slopes_of_beta_do_not_cancel) {
+    ag_tensor *a = ag_parameter_from(tensor_of(tape, (ag_dtype)_i, AG_SHAPE(FAR_PAIRS), far_a[_i - AG_F32]));
+    ag_tensor *b = ag_parameter_from(tensor_of(tape, (ag_dtype)_i, AG_SHAPE(FAR_PAIRS), far_b[_i - AG_F32])), *slope;
+    for (int swapped = 0; swapped < 2; swapped++) {
+        ag_grad(ag_sum(swapped ? ag_lbeta(b, a) : ag_lbeta(a, b)), 1, &a, &slope);
+        expect_near(slope, FAR_PAIRS, far_slopes[_i - AG_F32], 4, 0);
+        ag_grad(ag_sum(slope), 1, &a, &slope);
+        expect_near(slope, FAR_PAIRS, far_bends[_i - AG_F32], 6, 0);
+    }
+    ag_tensor *n = ag_parameter_from(ag_scalar(tape, (ag_dtype)_i, 0x1p20)), *two = ag_scalar(tape, (ag_dtype)_i, 2);
+    ag_tensor *x = ag_parameter_from(ag_scalar(tape, (ag_dtype)_i, 1 - 0x1p-20));
+    ag_grad(ag_betainc(n, two, x), 1, &x, &slope);
+    ag_grad(slope, 1, &n, &slope);
+    expect_near(slope, 1, (double[]){0.36787944117117743}, 16, 0);
+    expect_ok(tape);
+}
+END_TEST
+
 START_TEST(orders_have_bounds) {
     ag_tensor *x = ag_parameter_from(ag_scalar(tape, AG_F64, 3)), *dx;
     ag_polygamma(-1, x);
@@ -580,6 +616,7 @@ int main(void) {
     tcase_add_test(identity_group, functions_fit_together);
     tcase_add_test(identity_group, gamma_functions_recur_and_reflect);
     tcase_add_test(identity_group, beta_does_not_cancel);
+    tcase_add_loop_test(identity_group, slopes_of_beta_do_not_cancel, AG_F32, AG_F64 + 1);
     tcase_add_test(identity_group, orders_have_bounds);
     TCase *incomplete = tape_group(suite, "incomplete");
     tcase_add_test(incomplete, incomplete_functions_are_exact_in_both_tails);
