@@ -245,6 +245,8 @@ def note_arguments(path, text, tokens, out, names, sites, edits):
 
 # Constants that are chosen, and compared elsewhere: (file, the line that begins a function, what is noted there).
 CHOSEN = [
+    ("autograd/tape/node.c", "bool ag__slot(ag_tape *tape) {",
+     [("AG__SEGMENTS_AT_ONCE", "tape->count / AG__SEGMENT >= AG__FEW_SEGMENTS", "tape->count / AG__SEGMENT - AG__FEW_SEGMENTS")]),
     ("ops/multiply.c", "static int64_t summed_at_a_time(const ag__product *p, int way) {",
      [("AG__DOT_F32", "way == AG__BY_DOTS && p->dtype == AG_F32", "p->k"), ("AG__DOT_F64", "way == AG__BY_DOTS && p->dtype == AG_F64", "p->k"),
       ("AG__STRIP", "way == AG__BY_LINES", "p->k"), ("AG__LONG_SUM", "way == AG__BY_TILES || way == AG__BY_PACKING", "p->k")]),

@@ -387,7 +387,7 @@ END_TEST
 
 /* As many nodes as take blocks of segments, also when one of these cannot be had. */
 START_TEST(blocks_of_segments_come_and_go) {
-    enum { FEW = AG__FEW_SEGMENTS * AG__SEGMENT, NODES = FEW + AG__SEGMENTS_AT_ONCE * AG__SEGMENT + 1 };
+    enum { FEW = AG__FEW_SEGMENTS * AG__SEGMENT, NODES = FEW + (AG__SEGMENTS_AT_ONCE + 1) * AG__SEGMENT + 1 };
     const ag_mark first = ag_tape_mark(tape);
     ag_tensor *x = ag_scalar(tape, AG_F64, 0);
     for (int i = 1; i < FEW; i++) x = ag_add_scalar(x, 1);
