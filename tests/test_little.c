@@ -252,6 +252,28 @@ START_TEST(values_in_between_take_no_memory_afterwards) {
 }
 END_TEST
 
+/* About as many nodes as are computed together: as many as there are, and one that is left. */
+START_TEST(parts_of_an_evaluation_fit) {
+    ag_tape *plain = ag_tape_new();
+    ag_tape_set_evaluator(plain, AG_EVALUATOR_REFERENCE);
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
+    for (int n = AG__TOGETHER - 2; n <= AG__TOGETHER + 2; n++) {
+        double value[2];
+        for (int k = 0; k < 2; k++) {
+            ag_tape *t = k ? tape : plain;
+            const ag_mark mark = ag_tape_mark(t);
+            ag_tensor *y = ag_scalar(t, AG_F64, 0.5);
+            ag_eval(y);
+            for (int i = 0; i < n; i++) y = ag_cos(y);
+            value[k] = ag_item(y);
+            ag_tape_rewind(t, mark);
+        }
+        ck_assert_msg(value[0] == value[1], "%d nodes: %.17g and %.17g", n, value[0], value[1]);
+    }
+    ag_tape_free(plain);
+}
+END_TEST
+
 /* More values at a time than there are places for: the others have buffers. */
 START_TEST(values_for_which_there_is_no_place_have_buffers) {
     enum { WIDTH = 8, AT_ONCE = 700 };
@@ -281,6 +303,7 @@ int main(void) {
     tcase_add_loop_test(c, what_was_stopped_goes_on, 0, 2);
     tcase_add_test(c, without_memory_for_it_the_reference_evaluator_runs);
     tcase_add_test(c, values_in_between_take_no_memory_afterwards);
+    tcase_add_test(c, parts_of_an_evaluation_fit);
     tcase_add_test(c, values_for_which_there_is_no_place_have_buffers);
     c = plain_group(s, "memory");
     tcase_add_test(c, each_allocation_may_fail);

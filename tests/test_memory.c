@@ -484,6 +484,28 @@ START_TEST(a_value_that_lasts_is_apart) {
 }
 END_TEST
 
+/* Free blocks of about its size, more than are tried, lie between values that stay: none of them is taken. */
+START_TEST(a_value_that_lasts_is_apart_also_from_free_blocks) {
+    enum { BLOCKS = 80, LEAST = 3100, N = 3500, BYTES = N * sizeof(double) };
+    static double elements[N];
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_REFERENCE);
+    ag_tensor *y[BLOCKS], *sum = NULL;
+    for (int i = 0; i < BLOCKS; i++) y[i] = ag_full(tape, AG_F64, AG_SHAPE(LEAST + 4 * i), i);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 2 == 0) ag_keep(y[i]);
+        else sum = sum ? ag_add(sum, ag_sum(y[i])) : ag_sum(y[i]);
+    }
+    ck_assert_double_gt(ag_item(sum), 0);
+    const int64_t before = ag_tape_memory(tape).held;
+    for (int i = 0; i < N; i++) elements[i] = i;
+    ag_tensor *x = ag_parameter(tape, AG_F64, AG_SHAPE(N), elements);
+    ck_assert_int_ge(ag_tape_memory(tape).held - before, BYTES);
+    ck_assert_int_le(ag_tape_memory(tape).held - before, BYTES + 3 * 64);
+    for (int i = 0; i < BLOCKS; i += 2) ck_assert_double_eq(ag_element(y[i], LEAST - 1), i);
+    ck_assert_double_eq(ag_element(x, N - 1), N - 1);
+}
+END_TEST
+
 /* Each operation writes over its input, which nothing else reads: but x is kept, and the square reads y twice. */
 START_TEST(a_small_result_takes_the_place_of_its_input) {
     static const double elements[50] = {1, 2, 3};
@@ -731,6 +753,7 @@ int main(void) {
     if (usual_pieces(1)) tcase_add_test(less, a_view_below_a_stopped_gradient_keeps_nothing);
     tcase_add_test(less, cotangents_of_slices_do_not_stay);
     if (!under_asan() && !under_valgrind()) tcase_add_test(less, a_value_that_lasts_is_apart);
+    if (!under_asan() && !under_valgrind()) tcase_add_test(less, a_value_that_lasts_is_apart_also_from_free_blocks);
     if (usual_pieces(1)) tcase_add_test(less, a_small_result_takes_the_place_of_its_input);
     tcase_add_test(less, a_loop_is_given_no_more_than_it_uses);
     TCase *stale = tape_group(suite, "stale");
