@@ -52,7 +52,7 @@ enum {
     AG__ROW_PART = AG__LIMIT(40 * 1024, 320),   /* bytes read and written for a row up to which it has no parts; */
     AG__ROW_STEP = AG__LIMIT(128, 16),          /* parts have a multiple of so many elements: whole lines */
     AG__ROWS_TOGETHER = 4,                      /* such rows that one piece of machine code computes, or half of them */
-    AG__PAIRED = AG__LIMIT(57600, 480),         /* bytes read and written for two rows that are computed in pairs */
+    AG__PAIRED = AG__LIMIT(57600, 512),         /* bytes read and written for two rows that are computed in pairs */
     AG__SLAB = AG__LIMIT(128 * 1024, 512),      /* bytes of interleaved rows that are computed at a time, about */
     AG__LEAST_ACROSS = AG__LIMIT(16, 2),        /* interleaved rows that are computed at a time, at least */
     AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
