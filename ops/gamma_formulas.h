@@ -134,17 +134,24 @@ FN(V, stirling_rest, V z) {
  * s, are taken together. */
 FN(V, lbeta_of_large, V s, V l) {
     const T both = LE(K(8), s);
-    const V sum = ADD(s, l), rest = SUB(CALL(stirling_rest, l), CALL(stirling_rest, sum));
-    const V steep = FMA(SUB(K(0.5), l), CALL(log1p, DIV(s, l)), rest);
-    const V lead = CALL(log, SEL(both, DIV(s, sum), sum)),
+    const V sum = ADD(s, l), rest = SUB(CALL(stirling_rest, l), CALL(stirling_rest, sum)), ratio = DIV(s, l);
+    const V steep = FMA(SUB(K(0.5), l), CALL(log1p, ratio), rest);
+    const V lead = CALL(log, SEL(both, DIV(ratio, ADD(K(1), ratio)), sum)),
             half = FMA(CALL(log, s), K(-0.5), K2(0x1.d67f1cp-1, 0x1.d67f1c864beb5p-1));
     const V large = ADD(half, CALL(stirling_rest, MAX(K(8), s)));
     const V small = FMA(s, SUB(K(1), lead), CALL(lgamma_of_any, s));
     return ADD(steep, SEL(both, FMA(s, lead, large), small));
 }
 
-/* For two arguments below 8, or a sum below 8, the sum of logarithms. At a pole of Γ(a) it is ∞, but where a and a
- * + b are whole and not positive, and b is, it is ln B(1 − a − b, b), a limit. */
+/* x·(x + 1)·…·(x + 7) */
+FN(V, product_of_8, V x) {
+    const V u = MUL(x, ADD(x, K(7)));
+    return MUL(MUL(u, ADD(u, K(6))), MUL(ADD(u, K(10)), ADD(u, K(12))));
+}
+
+/* For a, b > 0 below 8, B(a, b + 8) times a quotient; the sum of logarithms for others below 8, or with such a sum. At
+ * a pole of Γ(a) it is ∞, but where a and a + b are whole and not positive, and b is, it is ln B(1 − a − b, b), a
+ * limit. */
 MAP2(lbeta, a, b) {
     const V less = MIN(b, a), l = MAX(a, b), both = ADD(a, b);
     const T whole = AND(EQ(less, ROUND(less)), EQ(l, ROUND(l)));
@@ -153,9 +160,12 @@ MAP2(lbeta, a, b) {
     const V low = MIN(l, s), high = MAX(s, l);
     const V parts = ADD(CALL(lgamma_of_any, low), CALL(lgamma_of_any, high));
     const V sum = SEL(EQ(parts, K(INFINITY)), parts, SUB(parts, CALL(lgamma_of_any, total)));
-    const V limit = SEL(LT(K(0), low), K(-INFINITY), K(INFINITY));
-    const V large = SEL(LT(high, K(INFINITY)), CALL(lbeta_of_large, low, high), limit);
-    return SEL(AND(LE(K(8), high), LE(K(8), total)), large, sum);
+    const T far = LE(K(8), high), positive = LT(K(0), low);
+    const V quotient = DIV(CALL(product_of_8, total), CALL(product_of_8, high));
+    const V moved = CALL(lbeta_of_large, low, SEL(far, high, ADD(high, K(8))));
+    const V product = ADD(moved, SEL(far, K(0), CALL(log, quotient)));
+    const V large = SEL(EQ(high, K(INFINITY)), SEL(positive, K(-INFINITY), K(INFINITY)), product);
+    return SEL(OR(positive, AND(far, LE(K(8), total))), large, sum);
 }
 
 /* ψ(a + b) − ψ(a), or ψ′(a) − ψ′(a + b), for a, b > 0, without cancellation: the terms of both, below a number, and

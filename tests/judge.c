@@ -333,9 +333,13 @@ static double digamma_size(double x, double b) { return (void)b, x < 0 ? 1 + log
 /* Digits cancel beside B = 1. */
 static double lbeta_size(double a, double b) { return (void)a, (void)b, 1; }
 
-/* Γ of a ratio cancels: as many more bits as the largest of the three has before its point. */
+/* Γ of a ratio cancels: as many more bits as the largest of the three has before its point. −∞ at ∞, of numbers above 0. */
 static void lbeta_of(mpfr_t y, const mpfr_t a, const mpfr_t b) {
     int sign;
+    if (mpfr_inf_p(a) || mpfr_inf_p(b)) {
+        mpfr_set_inf(y, -1);
+        return;
+    }
     mpfr_t *t = numbers(y, MORE + exponent_of(a) + exponent_of(b) + 2 * mpfr_get_prec(a));
     mpfr_add(t[0], a, b, N);
     mpfr_lgamma(t[0], &sign, t[0], N);

@@ -137,10 +137,11 @@ static void zeta_beyond(mpfr_t sum, double *size, unsigned long s, mpfr_t *t) {
     }
 }
 
-void judge_polygamma(mpfr_t y, double *size, int n, double x) {
+void judge_polygamma(mpfr_t y, double *size, int n, double x, double more) {
     mpfr_t *t = numbers(y);
     *size = 0;
     mpfr_set_d(t[1], x, N);
+    mpfr_add_d(t[1], t[1], more, N);
     mpfr_set_zero(t[0], 1);
     while (mpfr_cmp_si(t[1], FAR + n) < 0) {
         mpfr_pow_si(t[2], t[1], -1 - n, N);

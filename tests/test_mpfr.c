@@ -658,7 +658,7 @@ static finding worst_polygamma(int n, ag_dtype dtype, int64_t points) {
         const void *got = ag_data(ag_polygamma(n, at));
         for (int i = 0; i < AT_ONCE; i++) {
             double size;
-            judge_polygamma(y, &size, n, x[i]);
+            judge_polygamma(y, &size, n, x[i], 0);
             const double near = mpfr_get_d(y, MPFR_RNDN), most = dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
             const double least = dtype == AG_F32 ? (double)FLT_MIN : DBL_MIN;
             if (!(fabs(near) < most && fabs(near) >= least && size < most)) continue;
@@ -695,6 +695,64 @@ START_TEST(derivatives_of_digamma_are_as_exact_as_the_header_says) {
 }
 END_TEST
 
+/* ---- Slopes of lbeta: ψ(a) − ψ(a + b), and that one's by a, for a, b > 0 ---- */
+
+enum { APART_BITS = 400 };
+
+static void judge_lbeta_slope(mpfr_t y, bool bend, double a, double b) {
+    static mpfr_t t;
+    double size;
+    if (!mpfr_custom_get_significand(t)) mpfr_init2(t, APART_BITS);
+    if (bend) {
+        judge_polygamma(y, &size, 1, a, 0);
+        judge_polygamma(t, &size, 1, a, b);
+    } else {
+        mpfr_set_d(y, a, MPFR_RNDN);
+        mpfr_add_d(t, y, b, MPFR_RNDN);
+        mpfr_digamma(y, y, MPFR_RNDN);
+        mpfr_digamma(t, t, MPFR_RNDN);
+    }
+    mpfr_sub(y, y, t, MPFR_RNDN);
+}
+
+static finding worst_lbeta_slope(int64_t points) {
+    static double a[AT_ONCE], b[AT_ONCE];
+    mpfr_t y;
+    mpfr_init2(y, APART_BITS);
+    finding worst = {0, 0, 0, 0};
+    random_state = 1;
+    for (; worst.points < points; worst.points += AT_ONCE) {
+        be_patient();
+        for (int i = 0; i < AT_ONCE; i++) {
+            a[i] = draw() % 2 ? between(1e-6, 1e6) : 20 * unit() + DBL_MIN;
+            b[i] = draw() % 2 ? between(1e-6, 1e6) : a[i] * (1 + ldexp(unit(), -(int)(draw() % 53)));
+        }
+        const ag_mark mark = ag_tape_mark(tape);
+        ag_tensor *x = ag_wrap(tape, AG_F64, AG_SHAPE(AT_ONCE), a), *ones = ag_ones(tape, AG_F64, AG_SHAPE(AT_ONCE));
+        ag_tensor *at = ag_lbeta(x, ag_wrap(tape, AG_F64, AG_SHAPE(AT_ONCE), b)), *slope = NULL, *bend = NULL;
+        ag_vjp(1, &at, &ones, 1, &x, &slope, 0);
+        ag_vjp(1, &slope, &ones, 1, &x, &bend, 0);
+        const double *got[] = {ag_data(slope), ag_data(bend)};
+        ck_assert_msg(got[0] && got[1], "%s", ag_tape_error(tape));
+        for (int i = 0; i < 2 * AT_ONCE; i++) {
+            judge_lbeta_slope(y, i % 2, a[i / 2], b[i / 2]);
+            const double error = error_of(AG_F64, got[i % 2][i / 2], y, 0);
+            if (!(error <= worst.error)) worst = (finding){error, a[i / 2], b[i / 2], worst.points};
+        }
+        ag_tape_rewind(tape, mark);
+    }
+    mpfr_clear(y);
+    return worst;
+}
+
+START_TEST(slopes_of_lbeta_are_as_exact_as_the_header_says) {
+    const finding worst = worst_lbeta_slope(by_length(64, 256, 20000));
+    const double claim = claim_of("lbeta", claimed[SLOPE]);
+    ck_assert_msg(worst.error <= claim, "lbeta, slopes: wrong by %g units at %a, %a; the header says %g", worst.error,
+                  worst.x, worst.x2, claim);
+}
+END_TEST
+
 /* ---- */
 
 static void print_finding(const char *name, measure m, const finding *worst) {
@@ -722,6 +780,10 @@ static int print_errors(void) {
         const finding worst = worst_of_orders(m == WIDE ? AG_F64 : AG_F32, options.points / POLYGAMMAS);
         print_finding("polygamma", m, &worst);
     }
+    if (is_wanted("lbeta", SLOPE)) {
+        const finding worst = worst_lbeta_slope(options.points / SLOPE_SHARE);
+        print_finding("lbeta", SLOPE, &worst);
+    }
     ag_tape_free(tape);
     return 0;
 }
@@ -740,6 +802,7 @@ int main(int argc, char **argv) {
     tcase_add_loop_test(tape_group(suite, "functions"), errors_are_what_headers_say, 0, judged_count);
     tcase_add_loop_test(tape_group(suite, "incomplete"), incomplete_functions_are_as_exact_as_the_header_says, 0,
                         INCOMPLETE * RANGES);
+    tcase_add_test(tape_group(suite, "lbeta"), slopes_of_lbeta_are_as_exact_as_the_header_says);
     tcase_add_loop_test(tape_group(suite, "polygamma"), derivatives_of_digamma_are_as_exact_as_the_header_says, 0, 2);
     tcase_add_loop_test(tape_group(suite, "sums"), sums_are_as_exact_as_headers_say, 0, SUMS);
     return run_suite(suite);

@@ -184,6 +184,30 @@ START_TEST(beta_does_not_cancel) {
 }
 END_TEST
 
+/* a + b overflows, and ln B(a, b) does not: mpmath's. */
+START_TEST(beta_of_huge_numbers) {
+    const double a = _i == AG_F32 ? 0x1.14d66ap+127 : 1e308,
+                 want = _i == AG_F32 ? -0x1.7fc742p+127 : -1.3862943611198906e308;
+    ag_tensor *huge = ag_scalar(tape, (ag_dtype)_i, a);
+    expect_near(ag_lbeta(huge, huge), 1, &want, 2, 0);
+}
+END_TEST
+
+/* B(a, b) is (a + b)/(a·b) divided by a binomial coefficient, (a + b)! / (a!·b!), for whole a and b. */
+START_TEST(beta_of_small_numbers) {
+    enum { MOST = 8 };
+    double a[MOST * MOST], b[MOST * MOST], want[MOST * MOST];
+    for (int i = 0; i < MOST * MOST; i++) {
+        a[i] = i % MOST + 1, b[i] = i / MOST + 1, want[i] = 1;
+        for (int k = 1; k < (int)a[i]; k++) want[i] *= k / (b[i] + k); /* (a − 1)!·b!/(a + b − 1)! */
+        want[i] = log(want[i] / b[i]);
+    }
+    ag_tensor *x = tensor_of(tape, AG_F64, AG_SHAPE(MOST * MOST), a),
+              *y = tensor_of(tape, AG_F64, AG_SHAPE(MOST * MOST), b);
+    expect_near(ag_lbeta(x, y), MOST * MOST, want, 3, 3);
+}
+END_TEST
+
 /* mpmath's, of 1000 digits: the slope of ln B(a, b) by a, and the slope of that by a, where ψ(a) and ψ(a + b) have few or
  * no digits that differ, and at both ends of either. */
 enum { FAR_PAIRS = 9 };
@@ -616,6 +640,8 @@ int main(void) {
     tcase_add_test(identity_group, functions_fit_together);
     tcase_add_test(identity_group, gamma_functions_recur_and_reflect);
     tcase_add_test(identity_group, beta_does_not_cancel);
+    tcase_add_loop_test(identity_group, beta_of_huge_numbers, AG_F32, AG_F64 + 1);
+    tcase_add_test(identity_group, beta_of_small_numbers);
     tcase_add_loop_test(identity_group, slopes_of_beta_do_not_cancel, AG_F32, AG_F64 + 1);
     tcase_add_test(identity_group, orders_have_bounds);
     TCase *incomplete = tape_group(suite, "incomplete");
