@@ -211,7 +211,7 @@ static bool eval_weight(const ag_call *call, whole *s, int threads) {
     return true;
 }
 
-static bool depthwise_eval(const ag_call *call) {
+AG__SHORT static bool depthwise_eval(const ag_call *call) {
     whole s = whole_of(call);
     const int64_t *extent = s.output == X ? s.in : s.out, lines = s.n * extent[0] * extent[1];
     const int64_t work = s.n * s.channels * s.out[0] * s.out[1] * s.out[2] * s.size[0] * s.size[1] * s.size[2];

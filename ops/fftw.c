@@ -11,29 +11,27 @@
 
 static ag__lock planning = AG__UNLOCKED;
 
-static struct {
-    __typeof__(fftwf_plan_guru64_dft) *complex_f32;
-    __typeof__(fftwf_plan_guru64_dft_r2c) *to_half_f32;
-    __typeof__(fftwf_plan_guru64_dft_c2r) *from_half_f32;
-    __typeof__(fftwf_execute) *execute_f32;
-    __typeof__(fftwf_destroy_plan) *destroy_f32;
-    __typeof__(fftw_plan_guru64_dft) *complex_f64;
-    __typeof__(fftw_plan_guru64_dft_r2c) *to_half_f64;
-    __typeof__(fftw_plan_guru64_dft_c2r) *from_half_f64;
-    __typeof__(fftw_execute) *execute_f64;
-    __typeof__(fftw_destroy_plan) *destroy_f64;
-} fftw;
+/* Functions of both libraries, whose types differ by their names alone. They are called as those of f64. */
+typedef struct functions {
+    __typeof__(fftw_plan_guru64_dft) *complex;
+    __typeof__(fftw_plan_guru64_dft_r2c) *to_half;
+    __typeof__(fftw_plan_guru64_dft_c2r) *from_half;
+    __typeof__(fftw_execute) *execute;
+    __typeof__(fftw_destroy_plan) *destroy;
+} functions;
 
-static const ag__symbol symbols_f32[] = {{"fftwf_plan_guru64_dft", &fftw.complex_f32},
-                                         {"fftwf_plan_guru64_dft_r2c", &fftw.to_half_f32},
-                                         {"fftwf_plan_guru64_dft_c2r", &fftw.from_half_f32},
-                                         {"fftwf_execute", &fftw.execute_f32},
-                                         {"fftwf_destroy_plan", &fftw.destroy_f32}};
-static const ag__symbol symbols_f64[] = {{"fftw_plan_guru64_dft", &fftw.complex_f64},
-                                         {"fftw_plan_guru64_dft_r2c", &fftw.to_half_f64},
-                                         {"fftw_plan_guru64_dft_c2r", &fftw.from_half_f64},
-                                         {"fftw_execute", &fftw.execute_f64},
-                                         {"fftw_destroy_plan", &fftw.destroy_f64}};
+static functions of_f32, of_f64;
+
+static const ag__symbol symbols_f32[] = {{"fftwf_plan_guru64_dft", &of_f32.complex},
+                                         {"fftwf_plan_guru64_dft_r2c", &of_f32.to_half},
+                                         {"fftwf_plan_guru64_dft_c2r", &of_f32.from_half},
+                                         {"fftwf_execute", &of_f32.execute},
+                                         {"fftwf_destroy_plan", &of_f32.destroy}};
+static const ag__symbol symbols_f64[] = {{"fftw_plan_guru64_dft", &of_f64.complex},
+                                         {"fftw_plan_guru64_dft_r2c", &of_f64.to_half},
+                                         {"fftw_plan_guru64_dft_c2r", &of_f64.from_half},
+                                         {"fftw_execute", &of_f64.execute},
+                                         {"fftw_destroy_plan", &of_f64.destroy}};
 static const char *const files_f32[] = {"libfftw3f.so.3", "libfftw3f.so", "libfftw3f.3.dylib", NULL};
 static const char *const files_f64[] = {"libfftw3.so.3", "libfftw3.so", "libfftw3.3.dylib", NULL};
 
@@ -71,44 +69,25 @@ static lengths lengths_of(const ag__transform *t, int rank, const int64_t *x_ext
 
 static const unsigned how = FFTW_ESTIMATE | FFTW_PRESERVE_INPUT;
 
-static bool transform_f32(const ag__transform *t, const lengths *l, void *x, void *y) {
-    const fftwf_iodim64 *in = (const fftwf_iodim64 *)l->in[1], *rest = (const fftwf_iodim64 *)l->in[0];
-    const int n = l->count[1], m = l->count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
-    ag__take_lock(&planning);
-    fftwf_plan plan = t->kind == AG__COMPLEX   ? fftw.complex_f32(n, in, m, rest, x, y, sign, how)
-                      : t->kind == AG__TO_HALF ? fftw.to_half_f32(n, in, m, rest, x, y, how)
-                                               : fftw.from_half_f32(n, in, m, rest, x, y, how);
-    ag__leave_lock(&planning);
-    if (!plan) return false;
-    fftw.execute_f32(plan);
-    ag__take_lock(&planning);
-    fftw.destroy_f32(plan);
-    ag__leave_lock(&planning);
-    return true;
-}
-
-static bool transform_f64(const ag__transform *t, const lengths *l, void *x, void *y) {
-    const fftw_iodim64 *in = l->in[1], *rest = l->in[0];
-    const int n = l->count[1], m = l->count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
-    ag__take_lock(&planning);
-    fftw_plan plan = t->kind == AG__COMPLEX   ? fftw.complex_f64(n, in, m, rest, x, y, sign, how)
-                     : t->kind == AG__TO_HALF ? fftw.to_half_f64(n, in, m, rest, x, y, how)
-                                              : fftw.from_half_f64(n, in, m, rest, x, y, how);
-    ag__leave_lock(&planning);
-    if (!plan) return false;
-    fftw.execute_f64(plan);
-    ag__take_lock(&planning);
-    fftw.destroy_f64(plan);
-    ag__leave_lock(&planning);
-    return true;
-}
-
 /* FFTW does not write to x: it preserves the input. */
 bool ag__fftw(ag_dtype dtype, const ag__transform *t, int rank, const int64_t *x_extent, const void *x,
               const int64_t *y_extent, void *y) {
+    const functions *f = dtype == AG_F32 ? &of_f32 : &of_f64;
     const lengths l = lengths_of(t, rank, x_extent, y_extent);
+    const fftw_iodim64 *in = l.in[1], *rest = l.in[0];
+    const int n = l.count[1], m = l.count[0], sign = t->forward ? FFTW_FORWARD : FFTW_BACKWARD;
     void *from = (void *)(uintptr_t)x;
-    return dtype == AG_F32 ? transform_f32(t, &l, from, y) : transform_f64(t, &l, from, y);
+    ag__take_lock(&planning);
+    fftw_plan plan = t->kind == AG__COMPLEX   ? f->complex(n, in, m, rest, from, y, sign, how)
+                     : t->kind == AG__TO_HALF ? f->to_half(n, in, m, rest, from, y, how)
+                                              : f->from_half(n, in, m, rest, from, y, how);
+    ag__leave_lock(&planning);
+    if (!plan) return false;
+    f->execute(plan);
+    ag__take_lock(&planning);
+    f->destroy(plan);
+    ag__leave_lock(&planning);
+    return true;
 }
 
 #else

@@ -197,8 +197,8 @@ typedef void each_of(const stretch *);
 /* ---- Checks ---- */
 
 /* Report the first index that is out of range: they are compared in the order of elements. */
-static bool out_of_range(const ag_call *call, const ag_array *index, int axis, int64_t least, int64_t extent,
-                         bool several) {
+AG__SHORT static bool out_of_range(const ag_call *call, const ag_array *index, int axis, int64_t least, int64_t extent,
+                                   bool several) {
     char input[32] = "";
     if (several) ag__format(input, sizeof input, " of input %d", (int)(index - call->x));
     for (int64_t number = 0; number < index->size; number++) {
@@ -316,7 +316,7 @@ static bool number(const ag__places *p, numbering *n) {
     return true;
 }
 
-static walk walk_of(const ag__places *p, const numbering *n) {
+AG__SHORT static walk walk_of(const ag__places *p, const numbering *n) {
     walk w = {.step = n->step, .span = n->axis < 0 ? 0 : n->span, .outer = 1};
     int behind = 0;
     bool leading = true;
@@ -665,7 +665,7 @@ static bool add_table(const ag_call *call) {
 }
 
 /* Copy x into y, or add it to y. */
-static bool begin_with_table(const ag_call *call) {
+AG__SHORT static bool begin_with_table(const ag_call *call) {
     const ag_array *x = &call->x[0];
     bool zeros = is_zeros(x);
     if (call->accumulate) return zeros || add_table(call);

@@ -14,25 +14,26 @@
 
 #include <lapacke.h>
 
-static struct {
-    __typeof__(LAPACKE_dgeqrf_work) *dgeqrf;
-    __typeof__(LAPACKE_dgesdd_work) *dgesdd;
-    __typeof__(LAPACKE_dorgqr_work) *dorgqr;
-    __typeof__(LAPACKE_dsyevd_work) *dsyevd;
-    __typeof__(LAPACKE_sgeqrf_work) *sgeqrf;
-    __typeof__(LAPACKE_sgesdd_work) *sgesdd;
-    __typeof__(LAPACKE_sorgqr_work) *sorgqr;
-    __typeof__(LAPACKE_ssyevd_work) *ssyevd;
-} lapack;
+/* Functions of both dtypes, whose types differ by what pointers point to. They are called as those of f64. */
+typedef struct functions {
+    __typeof__(LAPACKE_dgeqrf_work) *geqrf;
+    __typeof__(LAPACKE_dgesdd_work) *gesdd;
+    __typeof__(LAPACKE_dorgqr_work) *orgqr;
+    __typeof__(LAPACKE_dsyevd_work) *syevd;
+} functions;
 
-static const ag__symbol symbols[] = {{"LAPACKE_dgeqrf_work", &lapack.dgeqrf}, {"LAPACKE_dgesdd_work", &lapack.dgesdd},
-                                     {"LAPACKE_dorgqr_work", &lapack.dorgqr}, {"LAPACKE_dsyevd_work", &lapack.dsyevd},
-                                     {"LAPACKE_sgeqrf_work", &lapack.sgeqrf}, {"LAPACKE_sgesdd_work", &lapack.sgesdd},
-                                     {"LAPACKE_sorgqr_work", &lapack.sorgqr}, {"LAPACKE_ssyevd_work", &lapack.ssyevd}};
+static functions of_f32, of_f64;
+
+static const ag__symbol symbols[] = {{"LAPACKE_dgeqrf_work", &of_f64.geqrf}, {"LAPACKE_dgesdd_work", &of_f64.gesdd},
+                                     {"LAPACKE_dorgqr_work", &of_f64.orgqr}, {"LAPACKE_dsyevd_work", &of_f64.syevd},
+                                     {"LAPACKE_sgeqrf_work", &of_f32.geqrf}, {"LAPACKE_sgesdd_work", &of_f32.gesdd},
+                                     {"LAPACKE_sorgqr_work", &of_f32.orgqr}, {"LAPACKE_ssyevd_work", &of_f32.syevd}};
 static const char *const files[] = {"liblapacke.so.3", "liblapacke.so", "liblapacke.3.dylib", NULL};
 static ag__library library = {files, symbols, sizeof symbols / sizeof *symbols, 0};
 
 bool ag__has_lapack(void) { return ag__is_loaded(&library); }
+
+static const functions *functions_of(ag_dtype dtype) { return dtype == AG_F32 ? &of_f32 : &of_f64; }
 
 /* The largest piece of memory is that of the singular values, of 4·k² + 7·k + max(m,n) numbers in some versions. */
 bool ag__lapack_takes(int64_t m, int64_t n) {
@@ -63,15 +64,13 @@ static char *next_part(char **memory, size_t bytes) {
 /* ---- QR ---- */
 
 static double qr_work(ag_dtype dtype, int64_t m, int64_t n) {
+    const functions *f = functions_of(dtype);
     const lapack_int rows = (lapack_int)m, columns = (lapack_int)n, k = rows < columns ? rows : columns;
     number first = {.f64 = 0};
-    float *f = &first.f32, none32 = 0;
-    double *d = &first.f64, none64 = 0, most;
-    if (dtype == AG_F32) lapack.sgeqrf(LAPACK_COL_MAJOR, rows, columns, &none32, rows, &none32, f, -1);
-    else lapack.dgeqrf(LAPACK_COL_MAJOR, rows, columns, &none64, rows, &none64, d, -1);
+    double none = 0, most;
+    f->geqrf(LAPACK_COL_MAJOR, rows, columns, &none, rows, &none, &first.f64, -1);
     most = work_size(dtype, first);
-    if (dtype == AG_F32) lapack.sorgqr(LAPACK_COL_MAJOR, rows, k, k, &none32, rows, &none32, f, -1);
-    else lapack.dorgqr(LAPACK_COL_MAJOR, rows, k, k, &none64, rows, &none64, d, -1);
+    f->orgqr(LAPACK_COL_MAJOR, rows, k, k, &none, rows, &none, &first.f64, -1);
     return work_size(dtype, first) > most ? work_size(dtype, first) : most;
 }
 
@@ -85,14 +84,12 @@ int64_t ag__qr(ag_dtype dtype, int64_t m, int64_t n, void *a, void *r, int64_t l
     const size_t size = ag_dtype_size(dtype);
     const int64_t bytes = (int64_t)size;
     void *tau = next_part(&memory, bytes_of(dtype, (double)k));
-    int64_t wrong = dtype == AG_F32
-                        ? lapack.sgeqrf(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room)
-                        : lapack.dgeqrf(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room);
+    const int64_t wrong =
+        functions_of(dtype)->geqrf(LAPACK_COL_MAJOR, rows, columns, a, rows, tau, (void *)memory, room);
     ag__copy_matrix(size, r, ld * bytes, a, bytes, m * bytes, k, n);
     for (int64_t i = 1; i < k; i++) memset((char *)r + i * ld * bytes, 0, (size_t)i * size);
     if (wrong != 0) return wrong;
-    return dtype == AG_F32 ? lapack.sorgqr(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room)
-                           : lapack.dorgqr(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room);
+    return functions_of(dtype)->orgqr(LAPACK_COL_MAJOR, rows, k, k, a, rows, tau, (void *)memory, room);
 }
 
 /* ---- Eigenvalues ---- */
@@ -100,11 +97,8 @@ int64_t ag__qr(ag_dtype dtype, int64_t m, int64_t n, void *a, void *r, int64_t l
 static double eigh_work(ag_dtype dtype, int64_t n, lapack_int *integers) {
     const lapack_int rows = (lapack_int)n;
     number first = {.f64 = 0};
-    double none64 = 0;
-    float none32 = 0;
-    if (dtype == AG_F32)
-        lapack.ssyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none32, rows, &none32, &first.f32, -1, integers, -1);
-    else lapack.dsyevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none64, rows, &none64, &first.f64, -1, integers, -1);
+    double none = 0;
+    functions_of(dtype)->syevd(LAPACK_COL_MAJOR, 'V', 'L', rows, &none, rows, &none, &first.f64, -1, integers, -1);
     return work_size(dtype, first);
 }
 
@@ -120,9 +114,8 @@ int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, bool v
     const double numbers = eigh_work(dtype, n, &integers);
     char *work = next_part(&memory, bytes_of(dtype, numbers));
     lapack_int room = (lapack_int)numbers, *whole = (lapack_int *)(void *)memory;
-    return dtype == AG_F32
-               ? lapack.ssyevd(LAPACK_COL_MAJOR, what, 'L', rows, a, step, w, (void *)work, room, whole, integers)
-               : lapack.dsyevd(LAPACK_COL_MAJOR, what, 'L', rows, a, step, w, (void *)work, room, whole, integers);
+    return functions_of(dtype)->syevd(LAPACK_COL_MAJOR, what, 'L', rows, a, step, w, (void *)work, room, whole,
+                                      integers);
 }
 
 /* ---- Singular values ---- */
@@ -131,15 +124,10 @@ int64_t ag__eigh(ag_dtype dtype, int64_t n, void *a, int64_t ld, void *w, bool v
 static double svd_work(ag_dtype dtype, int64_t m, int64_t n) {
     const lapack_int rows = (lapack_int)n, columns = (lapack_int)m, k = rows < columns ? rows : columns;
     number first = {.f64 = 0};
-    double none64 = 0;
-    float none32 = 0;
+    double none = 0;
     lapack_int whole = 0;
-    if (dtype == AG_F32)
-        lapack.sgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none32, rows, &none32, &none32, rows, &none32, k,
-                      &first.f32, -1, &whole);
-    else
-        lapack.dgesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none64, rows, &none64, &none64, rows, &none64, k,
-                      &first.f64, -1, &whole);
+    functions_of(dtype)->gesdd(LAPACK_COL_MAJOR, 'S', rows, columns, &none, rows, &none, &none, rows, &none, k,
+                               &first.f64, -1, &whole);
     return work_size(dtype, first);
 }
 
@@ -156,10 +144,8 @@ int64_t ag__svd(ag_dtype dtype, int64_t m, int64_t n, void *a, void *u, void *s,
     const char what = u ? 'S' : 'N';
     void *turned = next_part(&memory, bytes_of(dtype, (double)k * (double)m)); /* (k,m), column by column */
     void *whole = next_part(&memory, ag__rounded(8 * (size_t)k * sizeof(lapack_int), 64));
-    const int64_t wrong = dtype == AG_F32 ? lapack.sgesdd(LAPACK_COL_MAJOR, what, rows, columns, a, rows, s, v, step,
-                                                          turned, k, (void *)memory, room, whole)
-                                          : lapack.dgesdd(LAPACK_COL_MAJOR, what, rows, columns, a, rows, s, v, step,
-                                                          turned, k, (void *)memory, room, whole);
+    const int64_t wrong = functions_of(dtype)->gesdd(LAPACK_COL_MAJOR, what, rows, columns, a, rows, s, v, step, turned,
+                                                     k, (void *)memory, room, whole);
     if (u) ag__copy_matrix((size_t)bytes, u, ld * bytes, turned, bytes, k * bytes, k, m);
     return wrong;
 }

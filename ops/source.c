@@ -65,7 +65,7 @@ typedef struct progression {
 
 static bool is_whole(double x) { return fabs(x) <= most_whole && floor(x) == x; }
 
-static bool arange_infer(ag_infer *r) {
+AG__SHORT static bool arange_infer(ag_infer *r) {
     const progression *p = r->attributes;
     const double most = r->dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
     if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "needs i64, f32 or f64, not bool");

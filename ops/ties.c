@@ -250,7 +250,7 @@ static bool shares_eval(const ag_call *call) {
     return share_out(call, &s, call->y.data, call->y.stride, 0);
 }
 
-static bool shares_infer(ag_infer *r) {
+AG__SHORT static bool shares_infer(ag_infer *r) {
     const ag_shape m = ag_shape_of(r->x[1]), g = ag_shape_of(r->x[2]);
     if (!is_like(r, 1) || !is_like(r, 2)) return false;
     for (int i = 0; i < m.rank; i++)
@@ -260,7 +260,7 @@ static bool shares_infer(ag_infer *r) {
 }
 
 /* The shares depend on x and its extreme only where that is NaN. */
-static ag_tensor *shares_vjp(ag_tensor *y, ag_tensor *g, int i) {
+AG__SHORT static ag_tensor *shares_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *x = ag_input(y, 0), *m = ag_input(y, 1);
     ag_axes axes = {.count = 0};
     if (i == 0) return NULL;
@@ -282,7 +282,7 @@ const ag_op ag__op_shares = {.name = "shares",
                              .vjp = shares_vjp,
                              .eval = shares_eval};
 
-ag_tensor *ag__shares(ag_tensor *x, ag_tensor *y, ag_tensor *g) {
+AG__SHORT ag_tensor *ag__shares(ag_tensor *x, ag_tensor *y, ag_tensor *g) {
     const int64_t strong = !ag__is_weak(g);
     return ag_apply(&ag__op_shares, 3, (ag_tensor *[]){x, y, g}, &strong, sizeof strong);
 }

@@ -109,7 +109,7 @@ bool ag__compute(ag_tensor *t) {
     return false;
 }
 
-bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product) {
+AG__SHORT bool ag__compute_by_parts(ag_tensor *t, ag_tensor *product) {
     const size_t bytes = ag__value_bytes(t);
     t->buffer = ag__buffer_new(t->tape, bytes);
     if (!t->buffer) return ag__no_memory(t, bytes);
@@ -140,7 +140,7 @@ typedef struct product_call {
 } product_call;
 
 /* The call that would compute t; its x are to be set. */
-static product_call product_call_of(const ag_tensor *t) {
+AG__SHORT static product_call product_call_of(const ag_tensor *t) {
     product_call p = {.x = {ag__array_of(t->input[0]), ag__array_of(t->input[1])}};
     begin_call(&p.call, t, false);
     return p;
