@@ -1,8 +1,9 @@
 /* argmax -- where the largest element along an axis is, or the smallest
  *
- * Many outputs are compared side by side: `best` has the largest element of each so far, `at` where it is. Short rows
- * are turned into columns first. A long row is cut into lanes, each with a best one of its own. The first of equal
- * elements is the result, and a NaN counts as the best, so the order of comparisons does not matter. */
+ * Many outputs are compared side by side: `best` has the largest element of each so far, `at` where it is. Rows of
+ * which a strip has several are turned into columns first. A longer one is cut into lanes, each with a best one of its
+ * own. The first of equal elements is the result, and a NaN counts as the best, so the order of comparisons does not
+ * matter. */
 #include "autograd/eval/pack.h"
 #include "autograd/eval/rows.h"
 #include "ops/rules.h"
@@ -92,7 +93,13 @@ static void put(const search *s, int64_t start, int64_t n, const void *at) {
     for (int64_t i = 0; i < n; i++) s->y[start + i] = s->dtype == AG_F32 ? narrow[i] : wide[i];
 }
 
-/* ---- Short rows ---- */
+/* ---- Short rows, and longer ones if there are many ---- */
+
+enum { MOST_TURNED = AG__STRIP / 8 }; /* elements of a row: a strip then has as many rows as a vector has elements */
+
+static bool is_turned(const search *s) {
+    return ag__is_short(s->n) || (s->n <= MOST_TURNED && s->outputs >= AG__FEWEST_COLUMNS);
+}
 
 static void search_turned(const search *s, int64_t start, int64_t end) {
     _Alignas(64) char line[AG__STRIP * AG__MOST_BYTES], column[AG__STRIP * AG__MOST_BYTES];
@@ -169,7 +176,7 @@ static void search_rows(const search *s, int64_t start, int64_t end) {
 static void search_share(void *s_, int i, int n) {
     const search *s = s_;
     const int64_t start = ag__share_start(s->outputs, i, n), end = ag__share_start(s->outputs, i + 1, n);
-    if (s->near && ag__is_short(s->n)) search_turned(s, start, end);
+    if (s->near && is_turned(s)) search_turned(s, start, end);
     else if (s->near) search_rows(s, start, end);
     else search_columns(s, start, end);
 }

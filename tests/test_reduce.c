@@ -546,10 +546,11 @@ END_TEST
 /* Few columns: each is searched by itself; of equal elements the first counts, and a NaN before all. */
 START_TEST(few_columns_are_searched_one_by_one) {
     enum { WIDEST = 10, LONGEST = 3000 };
-    static const int64_t extents[] = {1, 2, 31, 32, 33, 1023, 1024, 1025, LONGEST};
+    static const int64_t extents[] = {1, 2, 31, 32, 33, 100, 128, 129, 1023, 1024, 1025, LONGEST};
+    enum { EXTENTS = sizeof extents / sizeof *extents };
     static double elements[LONGEST * WIDEST];
     const ag_dtype d = (ag_dtype[]){AG_F32, AG_F64, AG_I64}[_i % 3];
-    for (int e = 0; e < 9; e++)
+    for (int e = 0; e < EXTENTS; e++)
         for (int64_t columns = 1; columns <= WIDEST; columns++) {
             const int64_t n = extents[e];
             for (int64_t k = 0; k < n * columns; k++) elements[k] = (double)(k * 7919 % 101 - 50);
