@@ -358,7 +358,15 @@ static void scan_row(const scan *s, int64_t row) {
 
 /* ---- The choice of a way ---- */
 
-static bool by_columns(const scan *s) { return s->inner >= AG__FEWEST_COLUMNS; }
+/* Whether a piece is a row. Several elements after each other have no other way that is fast, if there are few. */
+static bool is_short(const scan *s) {
+    const bool many = s->inner > 1 && s->outer >= AG__FEWEST_COLUMNS;
+    return s->n * s->inner <= (many ? 4 : 2) * AG__ROWS_A_GROUP;
+}
+
+static bool by_columns(const scan *s) {
+    return s->inner * s->bytes >= 2 * AG__LINE || (s->inner >= AG__FEWEST_COLUMNS && !is_short(s));
+}
 
 static void scan_share(void *s_, int i, int n) {
     const scan *s = s_;
@@ -369,7 +377,7 @@ static void scan_share(void *s_, int i, int n) {
         if (by_columns(s)) {
             m = ag__lesser(ag__lesser(end - start, AG__STRIP), s->inner - start % s->inner);
             scan_columns(s, start, m);
-        } else if (length <= 2 * AG__ROWS_A_GROUP) {
+        } else if (is_short(s)) {
             m = ag__lesser(end - start, AG__STRIP / length);
             scan_rows(s, start, m);
         } else {
@@ -380,7 +388,7 @@ static void scan_share(void *s_, int i, int n) {
     if (s->past) ag__copied_past();
 }
 
-static scan scan_of(const ag_call *call, const ag_reduction *op) {
+AG__SHORT static scan scan_of(const ag_call *call, const ag_reduction *op) {
     const along *a = call->attributes;
     const ag_array *x = &call->x[0];
     scan s = {.dtype = x->dtype, .wide = x->dtype, .outer = 1, .inner = 1, .x = x->data, .y = call->y.data};
@@ -407,7 +415,7 @@ static bool scan_eval(const ag_call *call, const ag_reduction *op) {
 
 /* ---- The operations ---- */
 
-static bool along_accepted(const ag_infer *r) {
+AG__SHORT static bool along_accepted(const ag_infer *r) {
     const along *a = r->attributes;
     if (a->axis < 0 || a->axis >= r->shape.rank)
         return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)a->axis);
@@ -428,7 +436,7 @@ static ag_tensor *record(const ag_op *op, ag_tensor *x, int axis, bool backwards
 }
 
 /* x along an axis that is given by number, bools as numbers; or nil, after an error. */
-static ag_tensor *scanned(const ag_op *op, ag_tensor *x, int axis) {
+AG__SHORT static ag_tensor *scanned(const ag_op *op, ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
     const int a = ag__axis(axis, ag_rank(x));
@@ -440,7 +448,7 @@ static ag_tensor *scanned(const ag_op *op, ag_tensor *x, int axis) {
 
 static bool cumsum_eval(const ag_call *call) { return scan_eval(call, &ag__reduction_sum); }
 
-static ag_tensor *cumsum_vjp(ag_tensor *y, ag_tensor *g, int i) {
+AG__SHORT static ag_tensor *cumsum_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const along *a = ag_attributes(y);
     return (void)i, record(&ag__op_cumsum, g, (int)a->axis, !a->backwards, a->exclusive);
 }
@@ -574,7 +582,7 @@ static void recur_share(void *q_, int i, int n) {
     if (s->past) ag__copied_past();
 }
 
-static bool recur_eval(const ag_call *call) {
+AG__SHORT static bool recur_eval(const ag_call *call) {
     ag_call of_b = *call;
     of_b.x = &call->x[1];
     recurrence q = {scan_of(&of_b, &ag__reduction_sum), call->x[0].data,
@@ -583,7 +591,7 @@ static bool recur_eval(const ag_call *call) {
     return true;
 }
 
-static bool recur_infer(ag_infer *r) {
+AG__SHORT static bool recur_infer(ag_infer *r) {
     if (!ag__is_real((int)r->dtype) || ag_dtype_of(r->x[0]) != r->dtype)
         return ag_reject(r, AG_ERR_DTYPE, "the dtypes %s and %s must be f32 or f64, the same for both",
                          ag_dtype_name(ag_dtype_of(r->x[0])), ag_dtype_name(r->dtype));
@@ -593,7 +601,7 @@ static bool recur_infer(ag_infer *r) {
 }
 
 /* x moved along an axis: y[k] = x[k−1], or x[k+1], and 0 where there is none. */
-static ag_tensor *moved(ag_tensor *x, int axis, bool back) {
+AG__SHORT static ag_tensor *moved(ag_tensor *x, int axis, bool back) {
     const int64_t n = ag_extent(x, axis);
     if (n == 0) return x;
     return ag_embed(back ? ag_slice(x, axis, 1, AG_END, 1) : ag_slice(x, axis, 0, n - 1, 1), axis, n, back ? 0 : 1, 1);
@@ -606,7 +614,7 @@ static ag_tensor *record_recur(ag_tensor *a, ag_tensor *b, int axis, bool backwa
 
 /* b̄ = ȳ and what later elements have of it;  ā[k] = b̄[k]·y[k−1], or backwards b̄[k−1]·y[k]: 0 where either is 0, as
  * the products of the recurrence are. */
-static ag_tensor *recur_vjp(ag_tensor *y, ag_tensor *g, int i) {
+AG__SHORT static ag_tensor *recur_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const along *a = ag_attributes(y);
     const int axis = (int)a->axis;
     ag_tensor *b_bar = record_recur(ag_input(y, 0), g, axis, !a->backwards);
@@ -631,7 +639,7 @@ static bool cumprod_eval(const ag_call *call) { return scan_eval(call, &ag__redu
 
 /* x̄[k] = Π_{j<k} x[j] · S[k], where S[k] = Σ_{i≥k} ȳ[i]·Π_{k<j≤i} x[j] = ȳ[k] + x[k+1]·S[k+1]; nothing is divided by
  * x. Without its own element, y[k] belongs to the place before. Backwards it is the mirror image. */
-static ag_tensor *cumprod_vjp(ag_tensor *y, ag_tensor *g, int i) {
+AG__SHORT static ag_tensor *cumprod_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const along *a = ag_attributes(y);
     const int axis = (int)a->axis;
     ag_tensor *x = ag_input(y, i), *before = ag__products_before(x, axis, a->backwards);
@@ -662,7 +670,7 @@ static bool cummin_eval(const ag_call *call) { return scan_eval(call, &ag__reduc
 
 /* ȳ[k] goes to the last element up to k that is y[k], or NaN as it: it has the sum of those from its own place on to
  * the next such element, a recurrence that a 0 there begins anew. */
-static ag_tensor *cumulative_extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
+AG__SHORT static ag_tensor *cumulative_extreme_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *x = ag_input(y, i);
     ag_tape *tape = ag_tape_of(x);
     const int axis = (int)((const along *)ag_attributes(y))->axis;
