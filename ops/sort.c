@@ -334,7 +334,7 @@ static void sort_share(void *s_, int i, int n) {
 }
 
 /* Rows of k results; rank −1: it is no rank that is wanted. */
-static bool sort_with(const ag_call *call, bool indices, int64_t k, int64_t rank) {
+AG__SHORT static bool sort_with(const ag_call *call, bool indices, int64_t k, int64_t rank) {
     const ag_array *x = &call->x[0];
     const int64_t n = x->shape[x->rank - 1];
     sorting s = {.dtype = x->dtype, .indices = indices, .bytes = (int64_t)ag_dtype_size(x->dtype), .n = n, .k = k};
@@ -406,7 +406,7 @@ static ag_tensor *record(const ag_op *op, ag_tensor *x, bool down, int64_t k) {
 }
 
 /* ȳ goes where y comes from. */
-static ag_tensor *sort_vjp(ag_tensor *y, ag_tensor *g, int i) {
+AG__SHORT static ag_tensor *sort_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *x = ag_input(y, i), *zeros = ag__zeros_as(x);
     return ag_scatter_add(zeros, record(&ag__op_argsort, x, ((const order *)ag_attributes(y))->down, 0), g, -1);
 }
@@ -451,7 +451,7 @@ const ag_op ag__op_argrank = {.name = "argrank",
 ag_tensor *ag__at_rank(ag_tensor *x, int64_t rank) { return ag_gather(x, record(&ag__op_argrank, x, false, rank), -1); }
 
 /* Whether `name` can be called for x along *axis, which becomes non-negative; if not, *nil is set, after an error. */
-static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **nil) {
+AG__SHORT static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **nil) {
     const int given = *axis;
     if (!ag__inputs_usable(name, 1, &x, nil)) return false;
     *axis = ag__axis(given, ag_rank(x));
@@ -459,7 +459,7 @@ static bool usable_along(const char *name, ag_tensor *x, int *axis, ag_tensor **
     return *axis >= 0;
 }
 
-static ag_tensor *along(const ag_op *op, ag_tensor *x, int axis, bool down, int64_t k) {
+AG__SHORT static ag_tensor *along(const ag_op *op, ag_tensor *x, int axis, bool down, int64_t k) {
     return ag_transpose(record(op, ag_transpose(x, axis, -1), down, k), axis, -1);
 }
 
@@ -526,9 +526,31 @@ AG_BLOCK_KERNEL(void, search,
     }
 }
 
+/* The same for one element by the same steps, without keys, of which most would not be looked at. */
+#define FIND(name, type)                                                                                               \
+    static int64_t name(int64_t n, const void *sorted_, const void *x, bool right) {                                   \
+        const type *sorted = sorted_;                                                                                  \
+        const type wanted = *(const type *)x;                                                                          \
+        const bool odd = wanted != wanted; /* NaN comes last */                                                        \
+        int64_t at = 0;                                                                                                \
+        for (int64_t rest = n, half; rest > 0; rest -= half) {                                                         \
+            half = (rest + 1) / 2;                                                                                     \
+            const type v = sorted[at + half - 1];                                                                      \
+            const bool same = right & ((v == wanted) | odd);                                                           \
+            at += (v < wanted) | same | (odd & (v == v)) ? half : 0;                                                   \
+        }                                                                                                              \
+        return at;                                                                                                     \
+    }
+FIND(find_i64, int64_t)
+FIND(find_f32, float)
+FIND(find_f64, double)
+
+static int64_t (*const finds[AG_DTYPES])(int64_t, const void *, const void *, bool) = {NULL, find_i64, find_f32,
+                                                                                       find_f64};
+
 typedef struct searching {
     const ag_call *call;
-    uint64_t *sorted; /* keys */
+    uint64_t *sorted; /* keys; NULL: few elements are looked for */
 } searching;
 
 static void search_share(void *s_, int i, int n) {
@@ -538,27 +560,38 @@ static void search_share(void *s_, int i, int n) {
     const int64_t length = sorted->shape[sorted->rank - 1], bytes = (int64_t)ag_dtype_size(x->dtype);
     const int64_t row = sorted->rank == 1 ? x->size : x->shape[x->rank - 1];
     const int64_t end = ag__share_start(x->size, i + 1, n);
+    const bool right = ((const side *)s->call->attributes)->right;
+    int64_t (*const find)(int64_t, const void *, const void *, bool) = finds[x->dtype];
     _Alignas(AG__LINE) uint64_t keys[SOME]; /* no vector of them is in two lines */
     for (int64_t at = ag__share_start(x->size, i, n), m; at < end; at += m) {
+        const char *from = (const char *)x->data + at * bytes;
+        const int64_t first = at / row * length;
+        int64_t *y = (int64_t *)s->call->y.data + at;
         m = ag__lesser(ag__lesser(end - at, row - at % row), SOME);
-        ag__keys_of(x->dtype, m, (const char *)x->data + at * bytes, keys);
-        search(length, s->sorted + at / row * length, m, keys, (int64_t *)s->call->y.data + at,
-               ((const side *)s->call->attributes)->right);
+        if (s->sorted) ag__keys_of(x->dtype, m, from, keys), search(length, s->sorted + first, m, keys, y, right);
+        for (int64_t k = 0; k < m && !s->sorted; k++)
+            y[k] = find(length, (const char *)sorted->data + first * bytes, from + k * bytes, right);
     }
 }
 
-static bool searchsorted_eval(const ag_call *call) {
+/* Elements that are few to look for in a row; sorted ones for each, of which not all are worth a key. */
+enum { FEW_SEARCHED = 8, MANY_SORTED = 16 };
+
+AG__SHORT static bool searchsorted_eval(const ag_call *call) {
     const ag_array *sorted = &call->x[0];
     searching s = {call, NULL};
     if (call->y.size == 0) return true;
-    s.sorted = ag_call_scratch(call, ag__times((uint64_t)sorted->size + 1, sizeof *s.sorted));
-    if (!s.sorted) return false;
-    ag__keys_of(sorted->dtype, sorted->size, sorted->data, s.sorted);
+    const int64_t row = sorted->rank == 1 ? call->y.size : call->y.shape[call->y.rank - 1];
+    if (row > FEW_SEARCHED && call->y.size > sorted->size / MANY_SORTED) {
+        s.sorted = ag_call_scratch(call, ag__times((uint64_t)sorted->size + 1, sizeof *s.sorted));
+        if (!s.sorted) return false;
+        ag__keys_of(sorted->dtype, sorted->size, sorted->data, s.sorted);
+    }
     ag__parallel(ag__worthwhile(16 * call->y.size, call->threads), search_share, &s);
     return true;
 }
 
-static bool searchsorted_infer(ag_infer *r) {
+AG__SHORT static bool searchsorted_infer(ag_infer *r) {
     const ag_shape sorted = ag_shape_of(r->x[0]), x = ag_shape_of(r->x[1]);
     const int64_t right = ((const side *)r->attributes)->right;
     bool fits = sorted.rank == 1 || sorted.rank == x.rank;
