@@ -195,15 +195,13 @@ typedef struct choice { /* attributes */
     int64_t count, replacement;
 } choice;
 
-/* One row: w has C weights, `sums` room for as many numbers, or the count. */
+/* One row: w has C weights or, with replacement, the sum of those up to each one; the last weight over 0. */
 typedef struct row {
     const ag_call *call;
     const uint64_t *key;
-    int64_t number, classes, count, *y;
-    const void *w;
+    int64_t number, classes, count, last, *y;
+    double *w;
 } row;
-
-static double weight(const row *r, int64_t i) { return ag__get_element(r->call->x[0].dtype, r->w, i); }
 
 /* The number of element first + i, 0 < u <= 1. Of these elements i = 0 is asked for first, and then the next. */
 static double unit_of(const row *r, int64_t first, int64_t i, uint32_t word[WORDS]) {
@@ -213,20 +211,15 @@ static double unit_of(const row *r, int64_t first, int64_t i, uint32_t word[WORD
 }
 
 /* With replacement: the first class whose weight, added to those before it, is beyond u of the total. */
-static void choose_any(const row *r, double sums[]) {
-    int64_t last = 0;
-    double total = 0;
+static void choose_any(const row *r) {
+    const double total = r->w[r->classes - 1];
     uint32_t word[WORDS];
-    for (int64_t i = 0; i < r->classes; i++) {
-        if (weight(r, i) > 0) last = i;
-        sums[i] = total += weight(r, i);
-    }
     for (int64_t k = 0; k < r->count; k++) {
         const double at = fmax(unit_of(r, r->number * r->count, k, word) * total, 0x1p-1074);
-        int64_t low = 0, high = last;
+        int64_t low = 0, high = r->last;
         while (low < high) {
             const int64_t mid = low + (high - low) / 2;
-            if (sums[mid] >= at) high = mid;
+            if (r->w[mid] >= at) high = mid;
             else low = mid + 1;
         }
         r->y[k] = low;
@@ -251,11 +244,16 @@ static void sink(double key[], int64_t at[], int64_t n, double new_key, int64_t 
  * heap has the first ones so far, the last on top, by the logarithms of their times. */
 static void choose_distinct(const row *r, double times[]) {
     uint32_t word[WORDS];
+    double most = (double)INFINITY; /* a little over the time of the last one */
     for (int64_t k = 0; k < r->count; k++) times[k] = (double)INFINITY, r->y[k] = 0;
     for (int64_t i = 0; i < r->classes; i++) {
         const double u = unit_of(r, r->number * r->classes, i, word);
-        const double w = weight(r, i), time = ag__ln(-ag__ln(u)) - ag__ln(w);
-        if (w > 0 && time < times[0]) sink(times, r->y, r->count, time, i);
+        const double w = r->w[i];
+        if (1 - u > w * most) continue; /* −ln u is more than that: most classes need no logarithm */
+        const double time = ag__ln(-ag__ln(u)) - ag__ln(w);
+        if (!(w > 0 && time < times[0])) continue;
+        sink(times, r->y, r->count, time, i);
+        most = exp(fmax(times[0], -700)) * (1 + 0x1p-20);
     }
     for (int64_t n = r->count; n-- > 1;) { /* the last goes to the end */
         const double time = times[0], moved = times[n];
@@ -266,17 +264,18 @@ static void choose_distinct(const row *r, double times[]) {
     }
 }
 
-/* Whether the weights can be chosen from; else an error of the call. */
-static bool weights_valid(const row *r, bool replacement) {
+/* Whether the weights can be chosen from, and what `row` says of them; else an error of the call. */
+static bool weights_valid(row *r, bool replacement) {
     double total = 0;
     int64_t positive = 0;
     for (int64_t i = 0; i < r->classes; i++) {
-        const double w = weight(r, i);
+        const double w = r->w[i];
         if (!(w >= 0 && w < (double)INFINITY))
             return ag_call_fail(r->call, AG_ERR_RANGE, "weight %g at [%lld] of row %lld: 0 or more is wanted", w,
                                 (long long)i, (long long)r->number);
-        positive += w > 0;
+        if (w > 0) positive++, r->last = i;
         total += w;
+        if (replacement) r->w[i] = total;
     }
     if (positive >= (replacement ? 1 : r->count) && total < (double)INFINITY) return true;
     return ag_call_fail(r->call, AG_ERR_RANGE, "row %lld: %lld weights are positive, with the sum %g",
@@ -288,15 +287,16 @@ static bool multinomial_eval(const ag_call *call) {
     const ag_array *w = &call->x[0];
     row r = {.call = call, .key = call->x[1].data, .classes = w->shape[w->rank - 1], .count = c->count};
     if (call->y.size == 0) return true;
-    const int64_t room = c->replacement ? r.classes : c->count, rows = call->y.size / c->count;
-    double *scratch = ag_call_scratch(call, ag__times((size_t)room, sizeof *scratch));
-    if (!scratch) return false;
+    const int64_t rows = call->y.size / c->count, bytes = (int64_t)ag_dtype_size(w->dtype);
+    const size_t room = ag__plus((size_t)r.classes, c->replacement ? 0 : (size_t)c->count);
+    r.w = ag_call_scratch(call, ag__times(room, sizeof *r.w));
+    if (!r.w) return false;
     for (; r.number < rows; r.number++) {
-        r.w = (const char *)w->data + (size_t)(r.number * r.classes) * ag_dtype_size(w->dtype);
+        ag__widen(w->dtype, r.classes, r.w, (const char *)w->data + r.number * r.classes * bytes);
         r.y = (int64_t *)call->y.data + r.number * r.count;
         if (!weights_valid(&r, c->replacement)) return false;
-        if (c->replacement) choose_any(&r, scratch);
-        else choose_distinct(&r, scratch);
+        if (c->replacement) choose_any(&r);
+        else choose_distinct(&r, r.w + r.classes);
     }
     return true;
 }
