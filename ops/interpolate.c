@@ -115,9 +115,13 @@ typedef struct resizing {
 
 /* Elements i … m−1 along the axis, with all behind them. */
 static void gather(const resizing *s, int axis, int64_t i, int64_t m, char *y, const char *x) {
+    enum { SHORT = 16 }; /* bytes that are copied in less time than a call takes */
     const taps *t = &s->taps[axis];
     const int64_t row = s->from[axis] * s->bytes;
     if (t->count > 1) (s->wide ? gather_f64 : gather_f32)(t, i, m, s->from[axis], y, x);
+    else if (row <= SHORT)
+        for (; i < m; i++)
+            for (int64_t e = 0; e < row; e += 4, y += 4) memcpy(y, x + t->index[i] * row + e, 4);
     else
         for (; i < m; i++, y += row) memcpy(y, x + t->index[i] * row, (size_t)row);
 }
@@ -135,8 +139,13 @@ static void resize(const resizing *s, int axis, int64_t i, int64_t m, char *memo
         gather(s, axis, i, m, y, x);
         return;
     }
-    for (; i < m; i++, y += s->to[axis] * s->bytes) {
+    const int64_t other = s->to[axis] * s->bytes, first = i;
+    for (; i < m; i++, y += other) {
         if (t->count > 1) gather(s, axis, i, i + 1, memory, x);
+        else if (i > first && t->index[i] == t->index[i - 1]) {
+            memcpy(y, y - other, (size_t)other);
+            continue;
+        }
         resize(s, axis + 1, 0, s->r->to[axis + 1], memory + row, y, t->count > 1 ? memory : x + t->index[i] * row);
     }
 }
