@@ -283,6 +283,40 @@ ag_status ag_groupnorm_init_with(ag_groupnorm *layer, ag_tape *tape, ag_dtype dt
     return init_groupnorm("groupnorm_init_with", layer, tape, dtype, channels, groups, options);
 }
 
+/* N P C -> N 1 C: for each channel the mean over places and its group. */
+static ag_tensor *group_mean(ag_tensor *x, int64_t groups) {
+    const int64_t n = ag_extent(x, 0), c = ag_extent(x, 2);
+    const ag_shape apart = AG_SHAPE(n, groups, c / groups);
+    ag_tensor *of_group = ag__mean_along(ag__reshape_to(ag__mean_along(x, 1, true), &apart), 2, true);
+    return ag__reshape_to(ag_contiguous(ag__broadcast_over(of_group, &apart)), &AG_SHAPE(n, 1, c));
+}
+
+/* N P C normalised, and scaled. Sums over places are sums of columns, and each place reads the same row, which has an
+ * element for each channel. */
+static ag_tensor *normalise_columns(const ag_groupnorm *layer, ag_tensor *x) {
+    ag_tensor *near = ag_stop_gradient(group_mean(x, layer->groups));
+    ag_tensor *centred = ag_sub(x, ag_add(group_mean(ag_sub(x, near), layer->groups), near));
+    ag_tensor *variance = group_mean(ag_square(centred), layer->groups);
+    return ag_mul(centred, scaled(ag_rsqrt(ag_add_scalar(variance, layer->epsilon)), layer->gamma));
+}
+
+/* Whether that takes less time than rows: where a sample is alone, and where groups are of hardly any channels. */
+static bool by_columns(const ag_shape *apart) {
+    enum { LEAST_ALONE = 1024, FEW = 2 };
+    const int64_t n = apart->extent[0], places = apart->extent[1], groups = apart->extent[2], each = apart->extent[3];
+    return places > 1 && groups > 1 && (each <= FEW || (n == 1 && places > LEAST_ALONE / (groups * each)));
+}
+
+/* N P G C/G normalised, and scaled. All elements of a group become neighbours, and a group a row: that takes a copy in
+ * each direction, if there is more than one place and more than one group. */
+static ag_tensor *normalise_rows(const ag_groupnorm *layer, ag_tensor *x, const ag_shape *shape) {
+    const ag_axes order = AG_AXES(0, 2, 1, 3);
+    ag_layernorm_nodes unseen;
+    ag_tensor *rows = ag_contiguous(ag__permute_by(x, &order));
+    ag_tensor *y = ag__permute_by(normalise_over(rows, &AG_AXES(2, 3), layer->epsilon, &unseen), &order);
+    return scaled(ag__reshape_to(ag_contiguous(y), shape), layer->gamma);
+}
+
 ag_tensor *ag_groupnorm_apply(const ag_groupnorm *layer, ag_tensor *x) {
     static const char name[] = "groupnorm_apply";
     if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
@@ -296,10 +330,10 @@ ag_tensor *ag_groupnorm_apply(const ag_groupnorm *layer, ag_tensor *x) {
         return ag__refuse(name, 1, &x, AG_ERR_RANGE, "the layer's %lld groups cannot divide C", (long long)groups);
     int64_t places = 1;
     for (int i = 1; i < shape.rank - 1; i++) places *= shape.extent[i];
-    ag_tensor *apart = ag__reshape_to(x, &AG_SHAPE(shape.extent[0], places, groups, c / groups));
-    ag_layernorm_nodes unseen;
-    ag_tensor *y = ag__reshape_to(normalise_over(apart, &AG_AXES(1, 3), layer->epsilon, &unseen), &shape);
-    return biased(scaled(y, layer->gamma), layer->beta);
+    const ag_shape apart = AG_SHAPE(shape.extent[0], places, groups, c / groups);
+    if (!by_columns(&apart)) return biased(normalise_rows(layer, ag__reshape_to(x, &apart), &shape), layer->beta);
+    ag_tensor *y = normalise_columns(layer, ag__reshape_to(x, &AG_SHAPE(shape.extent[0], places, c)));
+    return biased(ag__reshape_to(y, &shape), layer->beta);
 }
 
 /* ---- By the size alone ---- */

@@ -1016,6 +1016,29 @@ START_TEST(layers_are_made_as_they_say) {
 }
 END_TEST
 
+/* Few channels to a group, a sample alone, many places or one: whatever way is taken, a group is normalised as all of its
+ * elements are, also far from 0, and so are its slopes. */
+START_TEST(groups_are_normalised_in_every_way) {
+    static const int64_t extents[][4] = {{1, 33, 40, 8}, {1, 33, 40, 20}, {1, 6, 8, 2}, {3, 5, 6, 3}, {3, 5, 12, 4},
+                                         {3, 5, 6, 6},   {2, 1, 12, 3},   {3, 7, 5, 1}, {0, 5, 6, 2}, {2, 0, 6, 2}};
+    for (size_t k = 0; k < sizeof extents / sizeof *extents; k++) {
+        const int64_t n = extents[k][0], places = extents[k][1], c = extents[k][2], groups = extents[k][3];
+        const ag_shape whole = AG_SHAPE(n, places, c), apart = AG_SHAPE(n, places, groups, c / groups);
+        ag_tensor *x = ag_stop_gradient(ag_add_scalar(noise(AG_F64, whole), k % 2 ? 1e6 : 0)),
+                  *g = noise(AG_F64, whole);
+        ag_tensor *gamma = noise(AG_F64, AG_SHAPE(c)), *beta = noise(AG_F64, AG_SHAPE(c)), *d[2][3];
+        ag_tensor *same = ag_reshape(ag_normalise(ag_reshape(x, apart), AG_AXES(1, 3), 1e-3), whole);
+        ag_tensor *of[] = {ag_groupnorm_apply(&(ag_groupnorm){gamma, beta, groups, 1e-3}, x),
+                           ag_add(ag_mul(same, gamma), beta)};
+        for (int i = 0; i < 2; i++) ag_vjp(1, &of[i], &g, 3, (ag_tensor *[]){x, gamma, beta}, d[i], 0);
+        const double ulps = k % 2 ? 0x1p22 : 64; /* a mean of 1e6 is rounded to 2^20 times the unit of 1 */
+        expect_near(of[0], ag_size(x), ag_data(of[1]), ulps, 1);
+        for (int i = 0; i < 3; i++) expect_near(d[0][i], ag_size(d[1][i]), ag_data(d[1][i]), ulps, 16);
+        expect_ok(tape);
+    }
+}
+END_TEST
+
 START_TEST(batches_of_images_keep_running_statistics) {
     ag_batchnorm layer;
     ag_batchnorm_nodes seen;
@@ -1805,6 +1828,7 @@ int main(void) {
     tcase_add_test(layers, recurrent_layers_pass_gradcheck_twice_over);
     tcase_add_test(layers, a_recurrent_layer_is_its_cell);
     tcase_add_test(layers, recurrent_dropout_is_between_layers);
+    tcase_add_test(layers, groups_are_normalised_in_every_way);
     tcase_add_test(layers, layers_are_made_as_they_say);
     tcase_add_test(layers, batches_of_images_keep_running_statistics);
     tcase_add_test(layers, positions_are_waves);
