@@ -26,7 +26,7 @@ typedef struct copying { /* without axes of extent 1; neighbouring axes joined w
     bool past; /* the caches */
 } copying;
 
-static void prepare(copying *c, const ag_array *x, const int64_t *to_stride) {
+AG__SHORT static void prepare(copying *c, const ag_array *x, const int64_t *to_stride) {
     c->rank = 0, c->bytes = ag_dtype_size(x->dtype);
     for (int i = 0; i < x->rank; i++) {
         int64_t e = x->shape[i], to = to_stride[i] * (int64_t)c->bytes, from = x->stride[i] * (int64_t)c->bytes;
@@ -143,7 +143,7 @@ static void add_row(ag_dtype dtype, int64_t n, void *y, int64_t y_step, const vo
     }
 }
 
-void ag__add_to(char *to, const int64_t *stride, const ag_array *x) {
+AG__SHORT void ag__add_to(char *to, const int64_t *stride, const ag_array *x) {
     const int last = x->rank - 1;
     int64_t at[AG_MAX_RANK] = {0}, bytes = (int64_t)ag_dtype_size(x->dtype);
     const char *from = x->data;

@@ -639,7 +639,7 @@ static void scatter_share(void *s_, int i, int n) {
 
 /* No two threads write one element of y: they divide the leading axes that are the table's own, unless lines are along
  * these, or else columns of blocks, or of lines along another axis than the indices'. */
-static void scatter_all(scattering *s) {
+AG__SHORT static void scatter_all(scattering *s) {
     const walk *w = s->walk;
     int threads = ag__worthwhile(s->places->other->size, s->places->call->threads);
     const bool by_rows = w->outer >= threads && w->rows >= w->outer,

@@ -199,11 +199,12 @@ static bool folds_rows(const ag_tensor *t) {
 }
 
 /* Whether the only marked node is better computed by machine code, or written past the caches, for which a plan is
- * needed. The kernels of most reductions take a call for each few elements; those of sums do not, nor those of f32 in a
- * row. */
+ * needed. What has no kernel is computed step by step, which takes ten times as long. The kernels of most reductions
+ * take a call for each few elements; those of sums do not, nor those of f32 in a row. */
 static bool is_worth_code(const ag__evaluation *e) {
     const ag_tensor *t = ag__node(e->tape, e->low), *x = t->arity ? t->input[t->arity - 1] : t;
-    if (x->layout->size < AG__AT_FIRST_SIGHT) return false;
+    const bool replayed = t->op->trace[x->dtype] && !t->op->block[x->dtype];
+    if (x->layout->size < (replayed ? AG__FEW : AG__AT_FIRST_SIGHT)) return false;
     if (t->op->kind == AG_KIND_REDUCTION)
         return t->op->reduction->join && !(t->op->reduction->join->flags & AG_OP_ADDS) &&
                !(t->dtype == AG_F32 && folds_rows(t));
