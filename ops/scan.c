@@ -739,15 +739,7 @@ ag_tensor *ag_cummin_indices(ag_tensor *x, int axis, ag_tensor **index) {
 /* With m the largest so far, held constant, T[k] = Σ_{j≤k} e^(x[j]−m[k]) = a·T[k−1] + e^(x[k]−m[k]), a =
  * e^(m[k−1]−m[k]). The recurrence is that of T − 1, which does not cancel where one element leads: a·(T[k−1] − 1) + (a
  * + e^(x[k]−m[k]) − 1). If m is infinite, x − m would be ∞ − ∞: the exponents use the largest finite number instead. */
-ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
-    ag_tensor *nil;
-    if (!ag__inputs_usable("logcumsumexp", 1, &x, &nil)) return nil;
-    const int at = ag__axis(axis, ag_rank(x));
-    if (!ag__is_real((int)ag_dtype_of(x)))
-        return ag__fail("logcumsumexp", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
-    if (at < 0)
-        return ag__fail("logcumsumexp", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
-    if (ag_extent(x, at) == 0) return ag__unchanged(x);
+AG__SHORT static ag_tensor *log_of_sums(ag_tensor *x, int at) {
     const double most = ag_dtype_of(x) == AG_F32 ? (double)FLT_MAX : DBL_MAX;
     ag_tensor *m = ag_stop_gradient(ag_cummax(x, at)), *within = ag_clamp(m, -most, most);
     ag_shape one_each = ag_shape_of(x);
@@ -760,6 +752,26 @@ ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
     return ag_add(m, ag_log1p(record_recur(a, b, at, false)));
 }
 
+ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
+    ag_tensor *nil;
+    if (!ag__inputs_usable("logcumsumexp", 1, &x, &nil)) return nil;
+    const int at = ag__axis(axis, ag_rank(x));
+    if (!ag__is_real((int)ag_dtype_of(x)))
+        return ag__fail("logcumsumexp", 1, &x, AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(ag_dtype_of(x)));
+    if (at < 0)
+        return ag__fail("logcumsumexp", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
+    return ag_extent(x, at) == 0 ? ag__unchanged(x) : log_of_sums(x, at);
+}
+
+AG__SHORT static ag_tensor *differences(ag_tensor *x, int64_t n, int at) {
+    x = ag_contiguous(x); /* once, and not for each of two slices */
+    for (; n > 0; n--) {
+        ag_tensor *next = ag_slice(x, at, 1, AG_END, 1), *here = ag_slice(x, at, 0, -1, 1);
+        x = ag_dtype_of(x) == AG_BOOL ? ag_not_equal(next, here) : ag_sub(next, here);
+    }
+    return x;
+}
+
 ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable("diff", 1, &x, &nil)) return nil;
@@ -767,11 +779,5 @@ ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis) {
     if (at < 0) return ag__fail("diff", 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, ag_rank(x));
     if (n < 0) return ag__fail("diff", 1, &x, AG_ERR_RANGE, "n is %lld: 0 or more is wanted", (long long)n);
     if (n >= ag_extent(x, at)) return ag_slice(x, at, 0, 0, 1);
-    if (n == 0) return ag__unchanged(x);
-    x = ag_contiguous(x); /* once, and not for each of two slices */
-    for (; n > 0; n--) {
-        ag_tensor *next = ag_slice(x, at, 1, AG_END, 1), *here = ag_slice(x, at, 0, -1, 1);
-        x = ag_dtype_of(x) == AG_BOOL ? ag_not_equal(next, here) : ag_sub(next, here);
-    }
-    return x;
+    return n == 0 ? ag__unchanged(x) : differences(x, n, at);
 }

@@ -129,10 +129,30 @@ typedef struct sorting {
 
 static int64_t record_bytes(const sorting *s) { return s->is_narrow ? (int64_t)sizeof(narrow) : (int64_t)sizeof(wide); }
 
+/* The first half of n sorted records and the others become one order, in which equal keys keep theirs. */
+static void merge(int64_t half, int64_t n, wide *r, wide *other) {
+    const wide *a = other, *const a_end = other + half, *b = r + half, *const end = r + n;
+    memcpy(other, r, (size_t)half * sizeof *r);
+    while (a < a_end && b < end) {
+        const int64_t second = -(int64_t)(a->key > b->key); /* all bits, or none: no branch to be guessed */
+        *r++ = *(a + (second & (b - a)));
+        a += 1 & ~second;
+        b += 1 & second;
+    }
+    memcpy(r, a, (size_t)(a_end - a) * sizeof *r);
+}
+
+/* A few more wide ones than are inserted are inserted by halves: their eight digits would take longer. */
 static void sort_records(const sorting *s, int64_t n, char *r) {
     char *other = r + s->room * record_bytes(s);
+    const int64_t half = n / 2;
+    wide *w = (wide *)(void *)r, *w_other = (wide *)(void *)other;
     if (s->is_narrow) sort_narrow(n, (narrow *)(void *)r, (narrow *)(void *)other);
-    else sort_wide(n, (wide *)(void *)r, (wide *)(void *)other);
+    else if (n > FEW && n <= 2 * FEW) {
+        insert_wide(half, w);
+        insert_wide(n - half, w + half);
+        merge(half, n, w, w_other);
+    } else sort_wide(n, w, w_other);
 }
 
 /* The bits or indices of the first k records of a row. */
@@ -272,7 +292,7 @@ static void select_row(const sorting *s, const char *x, char *y, char *r) {
 
 /* Two of some elements in order, far enough on either side of where rank s->rank is expected; beyond the first and
  * the last of them there may be more elements, so no key is beyond the limit there. */
-static void find_limits(const sorting *s, const char *x, char *r, char *limit) {
+AG__SHORT static void find_limits(const sorting *s, const char *x, char *r, char *limit) {
     enum { MARGIN = AG__LIMIT(128, 2) };
     const int64_t apart = s->n / SAMPLES, rest = s->n % SAMPLES, bytes = record_bytes(s);
     const int64_t at = s->rank * SAMPLES / s->n;

@@ -125,16 +125,23 @@ ag_tensor *ag_arange(ag_tape *tape, ag_dtype dtype, int64_t n) {
     return progress(tape, dtype, n, (progression){0, 1, 0, INT64_MAX});
 }
 
+/* NULL if there are n steps, of these numbers; else nil, after an error. */
+AG__SHORT static ag_tensor *steps_wrong(ag_tape *tape, ag_dtype dtype, const progression *p, double n) {
+    static const char name[] = "arange_with";
+    const double start = p->start, stop = p->stop, step = p->step;
+    if (step == 0) return ag__fail_on(tape, name, AG_ERR_RANGE, "step 0 leads nowhere");
+    if (!(fabs(start) <= DBL_MAX) || !(fabs(stop) <= DBL_MAX) || !(fabs(step) <= DBL_MAX))
+        return ag__fail_on(tape, name, AG_ERR_RANGE, "%g, %g and %g must be finite", start, stop, step);
+    if (dtype == AG_I64 && !(is_whole(start) && is_whole(stop) && is_whole(step)))
+        return ag__fail_on(tape, name, AG_ERR_RANGE, "%g, %g and %g must be integers up to 2^53", start, stop, step);
+    if (n < (double)most_steps) return NULL;
+    return ag__fail_on(tape, name, AG_ERR_SHAPE, "%g elements are more than can be counted", n);
+}
+
 ag_tensor *ag_arange_with(ag_tape *tape, ag_dtype dtype, double start, double stop, double step) {
     const double n = ceil((stop - start) / step);
-    if (step == 0) return ag__fail_on(tape, "arange_with", AG_ERR_RANGE, "step 0 leads nowhere");
-    if (!(fabs(start) <= DBL_MAX) || !(fabs(stop) <= DBL_MAX) || !(fabs(step) <= DBL_MAX))
-        return ag__fail_on(tape, "arange_with", AG_ERR_RANGE, "%g, %g and %g must be finite", start, stop, step);
-    if (dtype == AG_I64 && !(is_whole(start) && is_whole(stop) && is_whole(step)))
-        return ag__fail_on(tape, "arange_with", AG_ERR_RANGE, "%g, %g and %g must be integers up to 2^53", start, stop,
-                           step);
-    if (!(n < (double)most_steps))
-        return ag__fail_on(tape, "arange_with", AG_ERR_SHAPE, "%g elements are more than can be counted", n);
+    ag_tensor *nil = steps_wrong(tape, dtype, &(progression){.start = start, .step = step, .stop = stop}, n);
+    if (nil) return nil;
     return progress(tape, dtype, n > 0 ? (int64_t)n : 0, (progression){start, step, 0, INT64_MAX});
 }
 
