@@ -126,6 +126,19 @@ def layer_norm(n, c):
     return work
 
 
+def groupnorm(places, c):
+    x, g = (noise((1, places, c), i, scale).transpose(1, 2).contiguous() for i, scale in ((1, 2.0), (2, 1.0)))
+    gamma, beta = noise((c,), 3).requires_grad_(), noise((c,), 4).requires_grad_()
+    x.requires_grad_()
+
+    def work():
+        y = F.group_norm(x, 32, gamma, beta)
+        dx, *rest = torch.autograd.grad(y, (x, gamma, beta), g)
+        return y.transpose(1, 2), dx.transpose(1, 2), *rest
+
+    return work
+
+
 def softmax(n, c):
     x, g = noise((n, c), 1, 4.0).requires_grad_(), noise((n, c), 2)
 
@@ -581,6 +594,7 @@ def reductions(name):
         "median_all": lambda: (x.flatten().kthvalue(x.numel() // 2)[0] + x.flatten().kthvalue(x.numel() // 2 + 1)[0]) / 2,
         "quantile_rows": lambda: x.quantile(0.3, 1),
         "argmin_rows": lambda: x.argmin(1),
+        "argmin_64": lambda: x.view(-1, 64).argmin(1),
         "argmin_columns": lambda: x.argmin(0),
         "argmin_all": lambda: x.argmin(),
         "count_nonzero_all": lambda: x.count_nonzero(),
@@ -594,6 +608,8 @@ def reductions(name):
         "cumprod_flat": lambda: x.flatten().cumprod(0),
         "cummax_rows": lambda: x.cummax(1)[0],
         "cummax_columns": lambda: x.cummax(0)[0],
+        "cummax_16x4": lambda: x.view(-1, 16, 4).cummax(1)[0],
+        "cumsum_16x4": lambda: x.view(-1, 16, 4).cumsum(1),
         "logcumsumexp_rows": lambda: x.logcumsumexp(1),
         "logcumsumexp_columns": lambda: x.logcumsumexp(0),
         "diff_rows": lambda: x.diff(1, 1),
@@ -634,7 +650,7 @@ def make(name):
     if m := re.fullmatch(r"mlp(\d+)(bn)?", name):
         wide = m[1] == "784"
         return mlp((784, 256, 256, 10) if wide else (64, 64, 64, 10), 128 if wide else 32, m[2] is not None)
-    if m := re.fullmatch(r"(batchnorm|cross_entropy|gates|layer_norm|softmax)_(\d+)x(\d+)", name):
+    if m := re.fullmatch(r"(batchnorm|cross_entropy|gates|groupnorm|layer_norm|softmax)_(\d+)x(\d+)", name):
         return globals()[m[1]](int(m[2]), int(m[3]))
     if m := re.fullmatch(r"(gelu|chain)_(\d+)M", name):
         return globals()[m[1]](int(m[2]) << 20)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { MOST = 4 };
-enum function { BATCHNORM, LAYER_NORM, SOFTMAX, CROSS_ENTROPY, GELU, GATES, CHAIN };
+enum function { BATCHNORM, LAYER_NORM, GROUPNORM, SOFTMAX, CROSS_ENTROPY, GELU, GATES, CHAIN };
 
 static struct {
     ag_tape *tape;
@@ -21,6 +21,7 @@ static struct {
     ag_tensor *x, *g, *state;
     ag_batchnorm norm;
     ag_layernorm row_norm;
+    ag_groupnorm group_norm;
     void *y, *dx;        /* results fused by hand */
     fused_batchnorm own; /* and its other results */
 } s;
@@ -127,6 +128,26 @@ static bool set_up_layer_norm(const row *r, int threads) {
 static double layer_norm(bool weighed) {
     ag_tensor *x[] = {s.x, s.row_norm.gamma, s.row_norm.beta}, *all[4], *y;
     all[3] = y = ag_layernorm_apply(&s.row_norm, s.x);
+    ag_vjp(1, &y, &s.g, 3, x, all, 0);
+    return finish(4, all, weighed);
+}
+
+/* ---- Group norm of one image: its places, and their channels, in 32 groups ---- */
+
+static bool set_up_groupnorm(const row *r, int threads) {
+    const int64_t places = r->size[0], c = r->size[1];
+    open(r, threads);
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(1, places, c), input(0, places * c, 2));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(1, places, c), input(1, places * c, 1));
+    ag_groupnorm_init(&s.group_norm, s.tape, s.dtype, c, 32);
+    ag_set(s.group_norm.gamma, input(2, c, 1));
+    ag_set(s.group_norm.beta, input(3, c, 1));
+    return opened(places * c);
+}
+
+static double groupnorm(bool weighed) {
+    ag_tensor *x[] = {s.x, s.group_norm.gamma, s.group_norm.beta}, *all[4], *y;
+    all[3] = y = ag_groupnorm_apply(&s.group_norm, s.x);
     ag_vjp(1, &y, &s.g, 3, x, all, 0);
     return finish(4, all, weighed);
 }
@@ -244,6 +265,7 @@ static double one(const row *r, bool weighed) {
     switch ((enum function)r->size[3]) {
     case BATCHNORM: return batchnorm(weighed);
     case LAYER_NORM: return layer_norm(weighed);
+    case GROUPNORM: return groupnorm(weighed);
     case SOFTMAX: return softmax(weighed);
     case CROSS_ENTROPY: return cross_entropy(weighed);
     case GELU: return gelu(weighed);
@@ -289,6 +311,12 @@ int composed_rows(row *to) {
          .setup = set_up_layer_norm,
          .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.6},
                    {.name = "copy", .where = COPY, .limit = 1.6}}},
+        {.name = "groupnorm_1024x320",
+         .what = "group norm of 1024 places with 320 channels in 32 groups, composed, forward and backward",
+         .size = {1024, 320, AG_F32, GROUPNORM},
+         .moved = 4 * 1024 * 320 * FLOAT,
+         .setup = set_up_groupnorm,
+         .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.9}, copy}},
         {.name = "softmax_4096x1000",
          .what = "softmax of rows of 1000, composed, forward and backward",
          .size = {N, C, AG_F32, SOFTMAX},

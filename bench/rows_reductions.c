@@ -34,6 +34,7 @@ FUNCTION(median_rows, ag_median_over(x, AG_AXES(1), false))
 FUNCTION(median_all, ag_median(x))
 FUNCTION(quantile_rows, ag_quantile_over(x, AG_AXES(1), 0.3, false))
 FUNCTION(argmin_rows, ag_argmin(x, 1, false))
+FUNCTION(argmin_64, ag_argmin(ag_reshape(x, AG_SHAPE(-1, 64)), 1, false))
 FUNCTION(argmin_columns, ag_argmin(x, 0, false))
 FUNCTION(argmin_all, ag_argmin_over(x, AG_ALL_AXES, false))
 FUNCTION(count_nonzero_all, ag_count_nonzero(x))
@@ -47,6 +48,8 @@ FUNCTION(cumprod_columns, ag_cumprod(x, 0))
 FUNCTION(cumprod_flat, ag_cumprod(flat(x), 0))
 FUNCTION(cummax_rows, ag_cummax(x, 1))
 FUNCTION(cummax_columns, ag_cummax(x, 0))
+FUNCTION(cummax_16x4, ag_cummax(ag_reshape(x, AG_SHAPE(-1, 16, 4)), 1))
+FUNCTION(cumsum_16x4, ag_cumsum(ag_reshape(x, AG_SHAPE(-1, 16, 4)), 1))
 FUNCTION(logcumsumexp_rows, ag_logcumsumexp(x, 1))
 FUNCTION(logcumsumexp_columns, ag_logcumsumexp(x, 0))
 FUNCTION(diff_rows, ag_diff(x, 1, 1))
@@ -84,6 +87,7 @@ static const struct {
     {"median_all", median_all, true, false, false},
     {"quantile_rows", quantile_rows, true, false, false},
     {"argmin_rows", argmin_rows, false, false, false},
+    {"argmin_64", argmin_64, false, false, false},
     {"argmin_columns", argmin_columns, false, false, false},
     {"argmin_all", argmin_all, false, false, false},
     {"count_nonzero_all", count_nonzero_all, false, false, false},
@@ -97,6 +101,8 @@ static const struct {
     {"cumprod_flat", cumprod_flat, false, true, true},
     {"cummax_rows", cummax_rows, true, false, true},
     {"cummax_columns", cummax_columns, true, false, true},
+    {"cummax_16x4", cummax_16x4, true, false, true},
+    {"cumsum_16x4", cumsum_16x4, true, false, true},
     {"logcumsumexp_rows", logcumsumexp_rows, true, false, true},
     {"logcumsumexp_columns", logcumsumexp_columns, true, false, true},
     {"diff_rows", diff_rows, true, false, true},
