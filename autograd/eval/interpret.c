@@ -409,10 +409,9 @@ int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
 
 /* The addresses of `rows` rows, a table for each, move on by as many. */
 static void move_on(const ag__running *r, uint32_t rows, char **address) {
-    const uint32_t cells = r->region->cells;
-    for (uint32_t i = 0; i < cells; i++)
-        for (uint32_t c = 0; c < rows && r->step[i]; c++)
-            address[c * cells + i] = (char *)((uintptr_t)address[c * cells + i] + rows * r->step[i]);
+    for (uint32_t k = 0; k < r->moves; k++)
+        for (uintptr_t c = 0, i = r->moving[k]; c < rows; c++, i += r->region->cells)
+            address[i] = (char *)((uintptr_t)address[i] + rows * r->step[r->moving[k]]);
 }
 
 /* The rows of a group from this one on, some at a time: the addresses of a row are followed by those of the next. */
