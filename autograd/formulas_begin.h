@@ -39,6 +39,7 @@
  *     LT LE EQ NE                     comparisons, of elements
  *     SEL(t, a, b)                    t ? a : b
  *     RARELY(t, f, x, j, y)           t ? f(x, j) : y, f being an ag_rare_function, where t hardly ever holds
+ *     SCALED(y, p, n)                 y, which is p·2^n for a whole n, rounded once: by an instruction that does this
  *     AND OR XOR NOT                  of truth values; all except NOT also of bits, but not of one with the other
  *     BITS(x) FLOAT(b)                an element's bits, and the element that has them
  *     BADD BSUB SHL(b, n) SHR(b, n)   whole numbers modulo 2^32 or 2^64; n is a constant, from 0 to below their width
@@ -193,6 +194,7 @@
 #pragma push_macro("NE")
 #pragma push_macro("SEL")
 #pragma push_macro("RARELY")
+#pragma push_macro("SCALED")
 #pragma push_macro("AND")
 #pragma push_macro("OR")
 #pragma push_macro("XOR")
@@ -250,6 +252,7 @@
 #undef NE
 #undef SEL
 #undef RARELY
+#undef SCALED
 #undef AND
 #undef OR
 #undef XOR
@@ -376,6 +379,7 @@
 #define NE(a, b) ag_trace_binary(ag__t, AG_TRACE_NOT_EQUAL, a, b)
 #define SEL(t, a, b) ag_trace_select(ag__t, t, a, b)
 #define RARELY(t, f, x, j, y) ag_trace_rarely(ag__t, t, f, x, j, y)
+#define SCALED(y, p, n) ag_trace_scaled(ag__t, y, p, n)
 #define AND(a, b) ag_trace_binary(ag__t, AG_TRACE_AND, a, b)
 #define OR(a, b) ag_trace_binary(ag__t, AG_TRACE_OR, a, b)
 #define XOR(a, b) ag_trace_binary(ag__t, AG_TRACE_XOR, a, b)
@@ -443,6 +447,7 @@
 #if IS_REAL
 #define W(bits) ((B)(bits))
 #define RARELY(t, f, x, j, y) ((t) ? (V)f((double)(x), j) : (y))
+#define SCALED(y, p, n) (y)
 #define ADD(a, b) ((a) + (b))
 #define SUB(a, b) ((a) - (b))
 #define MUL(a, b) ((a) * (b))

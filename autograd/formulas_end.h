@@ -52,6 +52,7 @@
 #undef NE
 #undef SEL
 #undef RARELY
+#undef SCALED
 #undef AND
 #undef OR
 #undef XOR
@@ -112,6 +113,7 @@
 #pragma pop_macro("NE")
 #pragma pop_macro("SEL")
 #pragma pop_macro("RARELY")
+#pragma pop_macro("SCALED")
 #pragma pop_macro("AND")
 #pragma pop_macro("OR")
 #pragma pop_macro("XOR")

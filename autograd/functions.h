@@ -78,14 +78,23 @@ FN(V, pair_quotient, V a, V b, V b_low, V over, V *low) {
 
 /* ---- Exponential ---- */
 
-/* x = n·ln 2 + r for |x| <= 104 (f64: 746), n a whole number: returns r, |r| <= ln 2/2, and sets *bits to n + bias in
- * its low bits, for a shift of 1.5·2^23 + bias (1.5·2^52 + bias), the addition of which rounds to a whole number. ln 2
- * is taken in two parts: the head is exact. */
-FN(V, exp_rest, V x, V shift, B *bits) {
-    const V t = FMA(x, K2(0x1.715476p+0, 0x1.71547652b82fep+0), shift), n = SUB(t, shift);
-    *bits = BITS(t);
-    const V head = FMA(n, K2(-0x1.62e430p-1, -0x1.62e42fefa39efp-1), x);
+/* x = n·ln 2 + r for |x| <= 104 (f64: 746), n a whole number: returns r, |r| <= ln 2/2, and sets *t to n + shift, for
+ * a shift of 1.5·2^23 + bias (1.5·2^52 + bias), the addition of which rounds to a whole number: the low bits of *t are
+ * n + bias. ln 2 is taken in two parts: the head is exact. */
+FN(V, exp_rest, V x, V shift, V *t) {
+    *t = FMA(x, K2(0x1.715476p+0, 0x1.71547652b82fep+0), shift);
+    const V n = SUB(*t, shift), head = FMA(n, K2(-0x1.62e430p-1, -0x1.62e42fefa39efp-1), x);
     return FMA(n, K2(0x1.05c610p-29, -0x1.abc9e3b39803fp-56), head);
+}
+
+/* p·2^n for t = n + AG__SHIFT and p beside 1: underflows gradually to 0, overflows to ∞. 2^n is applied as two factors,
+ * the first with exponent ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is
+ * exact. */
+#define AG__SHIFT K2(0x1.8p23 + 254, 0x1.8p52 + 2046)
+FN(V, times_power, V p, V t) {
+    const B e = BITS(t), half = SHR(e, 1);
+    const V first = MUL(p, FLOAT(SHL(half, EXPONENT)));
+    return SCALED(MUL(first, FLOAT(SHL(BSUB(e, half), EXPONENT))), p, SUB(t, AG__SHIFT));
 }
 
 /* (e^r − 1 − r)/r² for |r| <= ln 2/2, to 2^−26 of e^r − 1 (f64: 2^−55). */
@@ -111,32 +120,30 @@ FN(V, exp_tail, V r) { return BY_WIDTH(CALL(exp_tail_narrow, r), CALL(exp_tail_w
 /* e^r. */
 FN(V, exp_near, V r) { return FMA(r, FMA(r, CALL(exp_tail, r), K(1)), K(1)); }
 
-/* e^x: underflows gradually to 0, overflows to ∞, keeps NaN. 2^n is applied as two factors, the first with exponent
- * ⌊n/2⌋, because n runs from −150 (subnormal results) to 128 (overflow). The first product is exact. */
+/* e^x: underflows gradually to 0, overflows to ∞, keeps NaN. */
 FN(V, exp, V x) {
-    B e;
-    const V bounded = MIN(K2(89, 710), MAX(K2(-104, -746), x));
-    const V r = CALL(exp_rest, bounded, K2(0x1.8p23 + 254, 0x1.8p52 + 2046), &e);
-    const B half = SHR(e, 1);
-    return MUL(MUL(CALL(exp_near, r), FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
+    V t;
+    const V r = CALL(exp_rest, MIN(K2(89, 710), MAX(K2(-104, -746), x)), AG__SHIFT, &t);
+    return CALL(times_power, CALL(exp_near, r), t);
 }
 
 /* e^x for x in [−104, 0] (f64: [−746, 0]), NaN for NaN: the same in fewer steps. 2^n is applied times 2^64 (2^512), so
  * that the product is exact, and then divided by it. */
 FN(V, exp_fall, V x) {
-    B bits;
-    const V r = CALL(exp_rest, x, K2(0x1.8p23 + 191, 0x1.8p52 + 1535), &bits);
-    return MUL(MUL(CALL(exp_near, r), FLOAT(SHL(bits, EXPONENT))), K2(0x1p-64, 0x1p-512));
+    V t;
+    const V shift = K2(0x1.8p23 + 191, 0x1.8p52 + 1535), p = CALL(exp_near, CALL(exp_rest, x, shift, &t));
+    const V first = MUL(p, FLOAT(SHL(BITS(t), EXPONENT)));
+    return SCALED(MUL(first, K2(0x1p-64, 0x1p-512)), p, SUB(t, shift));
 }
 
 /* e^x − 1 as 2·(h·r + (h − ½) + h·(p − r)), with e^x = 2h·(1 + p) and h = 2^(n−1), which does not overflow before the
  * result does. Below −18 (f64: −38) it is −1; an x so small that half its square is rounded away is its own result,
  * −0 included. */
 FN(V, expm1, V x) {
-    B bits;
+    V t;
     const V bounded = MIN(K2(89, 710), MAX(K2(-18, -38), x));
-    const V r = CALL(exp_rest, bounded, K2(0x1.8p23 + 126, 0x1.8p52 + 1022), &bits);
-    const V h = FLOAT(SHL(bits, EXPONENT)), rest = MUL(MUL(r, r), CALL(exp_tail, r));
+    const V r = CALL(exp_rest, bounded, K2(0x1.8p23 + 126, 0x1.8p52 + 1022), &t);
+    const V h = FLOAT(SHL(BITS(t), EXPONENT)), rest = MUL(MUL(r, r), CALL(exp_tail, r));
     const V half = FMA(h, rest, FMA(h, r, SUB(h, K(0.5))));
     return SEL(LT(ABS(x), K2(0x1p-26, 0x1p-55)), x, ADD(half, half));
 }
@@ -367,12 +374,10 @@ FN(V, exp2_tail_wide, V r) {
 
 /* 2^(t + low), low being what t lacks: underflows gradually to 0, overflows to ∞, keeps NaN. */
 FN(V, exp2_pair, V t, V low) {
-    const V shift = K2(0x1.8p23 + 254, 0x1.8p52 + 2046), bounded = MIN(K2(130, 1026), MAX(K2(-153, -1080), t));
-    const V shifted = ADD(bounded, shift);
-    const V r = ADD(SUB(bounded, SUB(shifted, shift)), SEL(LT(ABS(t), K2(160, 1100)), low, K(0)));
+    const V bounded = MIN(K2(130, 1026), MAX(K2(-153, -1080), t)), shifted = ADD(bounded, AG__SHIFT);
+    const V r = ADD(SUB(bounded, SUB(shifted, AG__SHIFT)), SEL(LT(ABS(t), K2(160, 1100)), low, K(0)));
     const V p = FMA(r, BY_WIDTH(CALL(exp2_tail_narrow, r), CALL(exp2_tail_wide, r)), K(1));
-    const B e = BITS(shifted), half = SHR(e, 1);
-    return MUL(MUL(p, FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
+    return CALL(times_power, p, shifted);
 }
 
 /* a^b = 2^(b·log2 |a|), negative if a is and b is odd. 1 where b is 0 or a is 1, and of −1 to ±∞, whatever the other
@@ -452,6 +457,7 @@ FN(V, cos_near, V x) {
 FN(V, sin, V x) { return RARELY(LT(K(AG_TRIG_MAX), ABS(x)), ag_far_sine, x, 0, CALL(sin_near, x)); }
 FN(V, cos, V x) { return RARELY(LT(K(AG_TRIG_MAX), ABS(x)), ag_far_sine, x, 1, CALL(cos_near, x)); }
 
+#undef AG__SHIFT
 #undef EXPONENT
 #undef SIGN
 #undef K_UNIT

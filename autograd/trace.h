@@ -78,6 +78,11 @@ AG_API ag_traced ag_trace_binary(ag_trace *t, ag_trace_code code, ag_traced a, a
  * Errors: none */
 AG_API ag_traced ag_trace_fma(ag_trace *t, ag_traced a, ag_traced b, ag_traced c);
 
+/* ag_trace_scaled -- y, whose steps make p·2^n for a whole number n, rounded once: machine code that has an instruction
+ * for that uses it, with the same bits
+ * Errors: none */
+AG_API ag_traced ag_trace_scaled(ag_trace *t, ag_traced y, ag_traced p, ag_traced n);
+
 /* ag_rare_function -- f(x, j) of one element, as a double, whatever the dtype is; no other memory, no other function
  * of this library */
 typedef double ag_rare_function(double x, int j);

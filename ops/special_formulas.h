@@ -132,8 +132,7 @@ MAP1(exp2, x) {
     const V shift = K2(0x1.8p23 + 254, 0x1.8p52 + 2046), bounded = MIN(K2(130, 1026), MAX(K2(-153, -1080), x));
     const V shifted = ADD(bounded, shift), r = SUB(bounded, SUB(shifted, shift));
     const V p = FMA(r, BY_WIDTH(CALL(exp2_tail_narrow, r), CALL(exp2_tail_wide, r)), K(1));
-    const B e = BITS(shifted), half = SHR(e, 1);
-    return MUL(MUL(p, FLOAT(SHL(half, EXPONENT))), FLOAT(SHL(BSUB(e, half), EXPONENT)));
+    return CALL(times_power, p, shifted);
 }
 
 /* The logarithm to a base b: k·log_b 2 + f·log_b e + rest for x = 2^k·(1 + f), where the rest is (ln(1 + f) − f)·log_b
@@ -296,11 +295,10 @@ MAP2(angle_slope, a, b) {
  * r. Where n is large, l is something else that is as small beside h. All terms behind the first and that with r alone
  * are small, so that their rounding hardly matters. */
 FN(V, hyperbolic, V x, bool odd) {
-    B bits;
+    V t;
     const V shift = K2(0x1.8p23 + 125, 0x1.8p52 + 1021);
-    const V r = CALL(exp_rest, MIN(K2(89.5, 710.5), ABS(x)), shift, &bits), z = MUL(r, r);
-    const V n = SUB(FLOAT(bits), shift);
-    const V h = FLOAT(SHL(bits, EXPONENT)), l = FLOAT(SHL(BITS(SUB(shift, MIN(K(60), n))), EXPONENT));
+    const V r = CALL(exp_rest, MIN(K2(89.5, 710.5), ABS(x)), shift, &t), z = MUL(r, r), n = SUB(t, shift);
+    const V h = FLOAT(SHL(BITS(t), EXPONENT)), l = FLOAT(SHL(BITS(SUB(shift, MIN(K(60), n))), EXPONENT));
     V lost;
     const V a = CALL(pair_sum, h, odd ? NEG(l) : l, &lost), b = odd ? ADD(h, l) : SUB(h, l);
     const V s = MUL(MUL(r, z), POLY(z, sinh_narrow, sinh_wide)), c = MUL(z, POLY(z, cosh_narrow, cosh_wide));

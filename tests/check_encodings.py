@@ -36,6 +36,7 @@ BASES = ["r8", "r9", "r10", "r11", "rbx", "r12", "r13", "r14", "r15"]
 ARITHMETIC = {
     "AG_TRACE_ADD": "vadd", "AG_TRACE_SUB": "vsub", "AG_TRACE_MUL": "vmul", "AG_TRACE_DIV": "vdiv", "AG_TRACE_MAX": "vmax",
     "AG_TRACE_MIN": "vmin", "AG_TRACE_AND": "vand", "AG_TRACE_OR": "vor", "AG_TRACE_XOR": "vxor", "AG__AND_NOT": "vandn",
+    "AG__SCALE": "vscalef",
 }
 BITWISE = {"AG_TRACE_AND": "kandw", "AG_TRACE_OR": "korw", "AG_TRACE_XOR": "kxorw"}
 STRONG = {"AG_TRACE_STRONG_MUL": "vmul", "AG_TRACE_STRONG_DIV": "vdiv"}
@@ -281,7 +282,7 @@ class Avx2:
     whole, all_masks = "vmovups", ()
     classes = [0, 5, 8, 14]
     own_frame = 96
-    without = ["AG__WHOLE_MUL", *WHOLE_CONVERSIONS]
+    without = ["AG__SCALE", "AG__WHOLE_MUL", *WHOLE_CONVERSIONS]
 
     def begin(self):
         pass

@@ -75,7 +75,7 @@ MAP2_1(two_1, a, b, p) { return ADD(CALL(exp, a), MUL(CALL(log1p, b), p)); }
 MAP2_2(two_2, a, b, p, q) { return ADD(MUL(a, p), MUL(b, q)); }
 MAP2_4(two_4, a, b, p, q, r, s) { return ADD(ADD(MUL(a, p), MUL(b, q)), ADD(r, s)); }
 FN(V, other_than, V x) { return RARELY(LT(x, K(0)), ag_far_sine, x, 1, x); }
-MAP3(three, a, b, c) { return FMA(a, b, CALL(other_than, c)); }
+MAP3(three, a, b, c) { return FMA(a, SCALED(MUL(b, K(2)), b, K(1)), CALL(other_than, c)); }
 MAP3_1(three_1, a, b, c, p) { return FLOAT(BADD(BITS(ADD(a, ADD(b, p))), BSUB(SHL(SHR(BITS(c), 9), 9), W(1)))); }
 FN(V, integer, V x) { return BY_WIDTH(INTEGER(BITS(x)), x); }
 #endif

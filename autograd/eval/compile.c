@@ -395,6 +395,7 @@ static int value_of_traced(program *p, const ag__traced *v, const ag__code_step 
     case AG__TRACE_CONVERT: return converted(p, x[0], p->slot[s->y].dtype);
     case AG__TRACE_RESULT: return x[0];
     case AG_TRACE_FMA: return fused_product(p, x[0], x[1], x[2]);
+    case AG__TRACE_SCALE: return arithmetic(p, AG__SCALE, 2, x[0], x[1]);
     case AG_TRACE_NEG: return with_mask(p, AG_TRACE_NEG, x[0], UINT64_C(1) << 63, UINT64_C(1) << 31);
     case AG_TRACE_ABS: return with_mask(p, AG_TRACE_ABS, x[0], INT64_MAX, INT32_MAX);
     case AG_TRACE_NOT: return is_truth(p, x[0]) ? opposite(p, x[0]) : fail(p);
@@ -442,6 +443,7 @@ static bool is_wide_step(const program *p, const ag__code_step *s) {
 }
 
 static void trace_step(program *p, const ag__code_step *s) {
+    p->trace.scales = p->isa->whole;
     ag__trace(&p->trace, s->op, (ag_dtype)s->dtype, s->n, !is_wide_step(p, s));
 }
 

@@ -38,6 +38,7 @@ enum {
     AG__FROM_WHOLE,    /* to f64, */
     AG__NARROW_WHOLE,  /* to f32, */
     AG__TO_WHOLE,      /* from f64, towards 0; INT64_MIN if that is none */
+    AG__SCALE,         /* a·2^⌊b⌋, rounded once */
     AG__LOW_MUL,       /* the product of the lower 32 bits, without signs */
     AG__TURN,          /* lanes k … 2k − 1 first; behind them any lanes */
     AG__START,         /* a register into a vector of a slot's lanes, outside the loop */
@@ -116,7 +117,7 @@ typedef struct ag__isa {
     int vector;         /* bytes */
     int registers;      /* that instructions may name */
     int frame;          /* bytes of the frame that the encoder uses itself */
-    bool whole;         /* it multiplies and converts i64 */
+    bool whole;         /* it multiplies and converts i64, and scales by powers of 2 */
     bool (*runs)(void); /* whether processor and system have it */
     /* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns the bytes needed, which
      * may be more: nothing is written beyond. *entry is the offset of the first instruction. */

@@ -153,6 +153,7 @@ const ag__encoding ag__encodings[AG__CODES] = {
     [AG__FROM_WHOLE] = {AG__UNARY, AG__MAP_0F, {AG__P_F3, AG__P_F3}, {0xe6, 0xe6}, false, 0},
     [AG__NARROW_WHOLE] = {AG__UNARY, AG__MAP_0F, {AG__P_NONE, AG__P_NONE}, {0x5b, 0x5b}, false, 0},
     [AG__TO_WHOLE] = {AG__UNARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0x7a, 0x7a}, false, 0},
+    [AG__SCALE] = {AG__BINARY, AG__MAP_0F38, {AG__P_66, AG__P_66}, {0x2c, 0x2c}, false, 0},
     [AG__LOW_MUL] = {AG__BINARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0xf4, 0xf4}, false, 0},
 };
 

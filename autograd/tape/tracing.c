@@ -120,6 +120,11 @@ ag_traced ag_trace_fma(ag_trace *t, ag_traced a, ag_traced b, ag_traced c) {
     return coded(t, AG_TRACE_FMA, AG_TRACE_FMA, AG_TRACE_CODES, 3, (const ag_traced[]){a, b, c});
 }
 
+ag_traced ag_trace_scaled(ag_trace *t, ag_traced y, ag_traced p, ag_traced n) {
+    if (!t || !t->scales) return y;
+    return step(t, (ag__traced){.code = AG__TRACE_SCALE, .operands = 2}, (const ag_traced[]){p, n});
+}
+
 ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b) {
     return step(t, (ag__traced){.code = AG__TRACE_SELECT, .operands = 3}, (const ag_traced[]){truth, a, b});
 }

@@ -19,6 +19,7 @@ enum {
     AG__TRACE_RARELY,                 /* x[0] ? constant, a function, of x[1] and k : x[2] */
     AG__TRACE_SHIFT,                  /* k places to the left, or −k to the right */
     AG__TRACE_CONVERT,                /* an element of the output's dtype */
+    AG__TRACE_SCALE,                  /* x[0]·2^x[1] for a whole x[1]; only if `scales` */
     AG__TRACE_RESULT                  /* x[0] is the trace's result */
 };
 
@@ -40,6 +41,7 @@ struct ag_trace {
     int count, room;
     uint32_t number; /* of the trace, which its values carry; never 0 */
     bool narrow;     /* elements are of 32 bits */
+    bool scales;     /* by an instruction */
     bool failed;     /* invalid, or out of memory: recording has stopped */
     bool no_memory;
     bool not_a_float; /* narrow, and a number was rounded */

@@ -58,6 +58,10 @@ ag__word ag__word_fma(ag__word a, ag__word b, ag__word c) {
     return as_word(ag_trace_fma(ag__recorded(), ag__word_traced(a), ag__word_traced(b), ag__word_traced(c)));
 }
 
+ag__word ag__word_scaled(ag__word y, ag__word p, ag__word n) {
+    return as_word(ag_trace_scaled(ag__recorded(), ag__word_traced(y), ag__word_traced(p), ag__word_traced(n)));
+}
+
 ag__word ag__word_max(ag__word a, ag__word b) { return binary(AG_TRACE_MAX, a, b); }
 ag__word ag__word_min(ag__word a, ag__word b) { return binary(AG_TRACE_MIN, a, b); }
 ag__word ag__word_strong_mul(ag__word a, ag__word b) { return binary(AG_TRACE_STRONG_MUL, a, b); }

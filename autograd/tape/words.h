@@ -46,6 +46,7 @@ ag__word ag__word_less_equal(ag__word a, ag__word b);
 ag__word ag__word_equal(ag__word a, ag__word b);
 ag__word ag__word_not_equal(ag__word a, ag__word b);
 ag__word ag__word_select(ag__word truth, ag__word a, ag__word b);
+ag__word ag__word_scaled(ag__word y, ag__word p, ag__word n);
 ag__word ag__word_rarely(ag__word truth, ag_rare_function *f, ag__word x, int j, ag__word y);
 ag__word ag__word_and(ag__word a, ag__word b);
 ag__word ag__word_or(ag__word a, ag__word b);
@@ -162,6 +163,7 @@ ag__word ag__word_integer(ag__word b);
 #undef NE
 #undef SEL
 #undef RARELY
+#undef SCALED
 #undef AND
 #undef OR
 #undef XOR
@@ -172,6 +174,7 @@ ag__word ag__word_integer(ag__word b);
 #define NE(a, b) ag__word_not_equal(a, b)
 #define SEL(t, a, b) ag__word_select(t, a, b)
 #define RARELY(t, f, x, j, y) ag__word_rarely(t, f, x, j, y)
+#define SCALED(y, p, n) ag__word_scaled(y, p, n)
 #define AND(a, b) ag__word_and(a, b)
 #define OR(a, b) ag__word_or(a, b)
 #define XOR(a, b) ag__word_xor(a, b)

@@ -112,6 +112,7 @@ static const shape_of_code codes[] = {
     {AG__TRACE_NUMBER, ELEMENT, {0}, 0},
     {AG__TRACE_BITS, BITS, {0}, 0},
     {AG__TRACE_ATTRIBUTE, ELEMENT, {0}, 0},
+    {AG__TRACE_SCALE, ELEMENT, {ELEMENT, ELEMENT}, 2},
     {AG__TRACE_CONVERT, ELEMENT, {FOREIGN, 0, 0}, 1}, /* the last: of mixed programs alone */
 };
 enum { KINDS_OF_STEP = sizeof codes / sizeof *codes };
@@ -225,6 +226,31 @@ static void read_fold(feed *f, formula *y) {
     y->result = y->count++;
 }
 
+/* ---- Numbers that are scaled: a's fraction, from 1 to 2, by 2 to the power of b ---- */
+
+enum { F32_LEAST = -150, F32_MOST = 128, F64_LEAST = -1076, F64_MOST = 1024 };
+
+static uint64_t fraction_bits(bool narrow) { return narrow ? 0x7fffff : 0xfffffffffffff; }
+static uint64_t bits_of_1(bool narrow) { return narrow ? 0x3f800000 : 0x3ff0000000000000; }
+
+static ag_traced record_scaled(ag_trace *t, ag_traced a, ag_traced b) {
+    const bool narrow = ag_trace_is_narrow(t);
+    const int places = narrow ? 23 : 52;
+    ag_traced p = ag_trace_unary(t, AG_TRACE_TO_BITS, a);
+    p = ag_trace_binary(t, AG_TRACE_AND, p, ag_trace_bits(t, fraction_bits(narrow)));
+    p = ag_trace_unary(t, AG_TRACE_FROM_BITS, ag_trace_binary(t, AG_TRACE_OR, p, ag_trace_bits(t, bits_of_1(narrow))));
+    ag_traced n = ag_trace_binary(t, AG_TRACE_MAX, b, ag_trace_number_by_width(t, F32_LEAST, F64_LEAST));
+    n = ag_trace_binary(t, AG_TRACE_MIN, n, ag_trace_number_by_width(t, F32_MOST, F64_MOST));
+    n = ag_trace_unary(t, AG_TRACE_ROUND, n);
+    ag_traced shift = ag_trace_number_by_width(t, 0x1.8p23 + 254, 0x1.8p52 + 2046);
+    ag_traced e = ag_trace_unary(t, AG_TRACE_TO_BITS, ag_trace_binary(t, AG_TRACE_ADD, n, shift));
+    ag_traced half = ag_trace_shift(t, e, -1), rest = ag_trace_binary(t, AG_TRACE_BITS_SUB, e, half);
+    ag_traced first = ag_trace_unary(t, AG_TRACE_FROM_BITS, ag_trace_shift(t, half, places));
+    ag_traced second = ag_trace_unary(t, AG_TRACE_FROM_BITS, ag_trace_shift(t, rest, places));
+    ag_traced y = ag_trace_binary(t, AG_TRACE_MUL, ag_trace_binary(t, AG_TRACE_MUL, p, first), second);
+    return ag_trace_scaled(t, y, p, n);
+}
+
 /* ---- Recording ---- */
 
 static ag_traced record_item(ag_trace *t, const item *v, const ag_traced x[], const ag_traced in[]) {
@@ -241,6 +267,7 @@ static ag_traced record_item(ag_trace *t, const item *v, const ag_traced x[], co
     case AG__TRACE_SHIFT: return ag_trace_shift(t, a, v->k);
     case AG__TRACE_CONVERT: return ag_trace_convert(t, a);
     case AG_TRACE_FMA: return ag_trace_fma(t, a, b, c);
+    case AG__TRACE_SCALE: return record_scaled(t, a, b);
     default: return v->code < AG_TRACE_NEG ? ag_trace_binary(t, v->code, a, b) : ag_trace_unary(t, v->code, a);
     }
 }
@@ -372,6 +399,13 @@ static known whole_value(const item *v, known a, known b, const double attribute
     return r;
 }
 
+static double scaled(bool narrow, double a, double b) {
+    const double least = narrow ? F32_LEAST : F64_LEAST, most = narrow ? F32_MOST : F64_MOST;
+    const double n = b > least ? b : least;
+    const uint64_t p = (bits_of(narrow, a) & fraction_bits(narrow)) | bits_of_1(narrow);
+    return rounded(narrow, ldexp(number_of(narrow, p), (int)nearbyint(n < most ? n : most)));
+}
+
 static known value_of(const formula *y, const item *v, const known x[], const double attributes[]) {
     known a = x[v->x[0]], b = x[v->x[1]], c = x[v->x[2]], r = {0};
     const sort taken = y->item[v->x[0]].sort;
@@ -398,6 +432,10 @@ static known value_of(const formula *y, const item *v, const known x[], const do
         r.unclear = a.unclear || isnan(a.element);
         break;
     case AG_TRACE_FROM_BITS: r.element = number_of(narrow, a.bits); break;
+    case AG__TRACE_SCALE:
+        r.element = scaled(narrow, a.element, b.element);
+        r.unclear = r.unclear || isnan(a.element);
+        break;
     default:
         if (v->code >= AG_TRACE_LESS && v->code <= AG_TRACE_NOT_EQUAL)
             r.bits = taken == TRUTH ? compared(v->code, (double)a.bits, (double)b.bits)
