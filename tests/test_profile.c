@@ -230,6 +230,32 @@ START_TEST(a_sum_with_a_product_is_one_step) {
 }
 END_TEST
 
+START_TEST(a_product_that_a_region_computes_is_part_of_it) {
+    enum { SAMPLES = 64, IN = 512, OUT = 256 };
+    if (!fused()) return;
+    ag_tensor *x = ag_label(scattered(tape, AG_F32, AG_SHAPE(SAMPLES, IN), 0), "x"), *dw;
+    ag_tensor *w = ag_label(ag_parameter_from(scattered(tape, AG_F32, AG_SHAPE(IN, OUT), 9)), "w");
+    for (int step = 0; step < 2; step++) {
+        ag_mark mark = ag_tape_mark(tape);
+        if (step == 1) ag_profile_start(tape);
+        ag_tensor *loss = ag_mean(ag_square(ag_matmul(x, w)));
+        ag_grad(loss, 1, &w, &dw);
+        ag_assign(w, ag_sub(w, ag_scale(dw, 0.01)));
+        ag_item(loss);
+        ag_tape_rewind(tape, mark);
+    }
+    ag_profile_stop(tape);
+    ag_profile_entry e = entry_with(AG_PROFILE_REGION, "sub", "w"), other;
+    ck_assert_str_eq(e.operations, "scale, sub, matmul");
+    ck_assert_str_eq(e.inputs, "w, x");
+    ck_assert_int_eq(e.nodes, 3);
+    ck_assert_int_eq(e.flops, 2 * SAMPLES * IN * OUT + 2 * IN * OUT);
+    ck_assert_int_eq(e.bytes_read, 4 * (IN * OUT + SAMPLES * IN + SAMPLES * OUT)); /* w; both factors of dw */
+    ck_assert_int_eq(e.bytes_written, 4 * IN * OUT);
+    ck_assert_int_eq(entries_with(AG_PROFILE_PRODUCT, "matmul", "", &other), 1);
+}
+END_TEST
+
 START_TEST(a_training_loop_adds_up) {
     enum { STEPS = 5 };
     model m = new_model();
@@ -719,6 +745,7 @@ int main(void) {
     tcase_add_test(entries, the_reference_says_the_same_operation_by_operation);
     tcase_add_test(entries, what_is_read_twice_counts_once);
     tcase_add_test(entries, a_sum_with_a_product_is_one_step);
+    tcase_add_test(entries, a_product_that_a_region_computes_is_part_of_it);
     if (usual_pieces(1)) tcase_add_test(entries, a_training_loop_adds_up);
     tcase_add_test(entries, lines_and_labels_keep_entries_apart);
     if (usual_pieces(1)) tcase_add_test(entries, long_lists_are_cut_short);

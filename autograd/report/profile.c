@@ -43,21 +43,29 @@ typedef struct doing {
     const ag__region *region;
 } doing;
 
-/* The tensor at index k of n; NULL beyond. */
-static const ag_tensor *tensor_at(const doing *d, const uint32_t *index, uint32_t n, uint32_t k) {
-    return k < n ? d->c->table[index[k]] : NULL;
-}
-
-/* Operation k of the step; NULL beyond. */
+/* Operation k of the step; NULL beyond. Behind those of a region are the products that it computes some rows at a time;
+ * the other tensors whose rows it makes are transposes. */
 static const ag_tensor *computed(const doing *d, uint32_t k) {
     if (d->node) return k == 0 ? d->node : k == 1 ? d->sum : NULL;
-    return tensor_at(d, AG__FROM(&d->plan->computed, d->region->compute), d->region->computes, k);
+    const ag__region *r = d->region;
+    if (k < r->computes) return d->c->table[d->plan->computed.at[r->compute + k]];
+    k -= r->computes;
+    for (uint32_t j = 0; j < r->products; j++) {
+        const ag_tensor *t = d->c->table[d->plan->products.at[r->product + j]];
+        if (t->op->kind == AG_KIND_CONTRACTION && k-- == 0) return t;
+    }
+    return NULL;
 }
 
-/* Tensor k that the step reads from memory, with repetitions; NULL beyond. */
+/* Tensor k that the step reads, with repetitions; NULL beyond. Behind those of a region are both factors of each
+ * product that it computes. */
 static const ag_tensor *read_in(const doing *d, uint32_t k) {
     if (d->node) return k < d->node->arity ? d->node->input[k] : k == d->node->arity ? d->onto : NULL;
-    return tensor_at(d, AG__FROM(&d->plan->read, d->region->read), d->region->reads, k);
+    const ag__region *r = d->region;
+    if (k < r->reads) return d->c->table[d->plan->read.at[r->read + k]];
+    k -= r->reads;
+    const ag_tensor *product = computed(d, r->computes + k / 2);
+    return product ? product->input[k % 2] : NULL;
 }
 
 static const ag_tensor *written(const doing *d, uint32_t k) {
@@ -178,9 +186,11 @@ static int64_t flops_of(const ag_tensor *t) {
     }
 }
 
-/* Whether the elements of tensor `end` are read before, through the same tensor or another. */
+/* Whether the elements of tensor `end` are read before, through the same tensor or another, or computed here. */
 static bool read_before(const doing *d, uint32_t end) {
-    const ag_tensor *t = read_in(d, end);
+    const ag_tensor *t = read_in(d, end), *own;
+    for (uint32_t k = 0; (own = computed(d, k)) != NULL; k++)
+        if (own == t) return true;
     for (uint32_t k = 0; k < end; k++) {
         const ag_tensor *u = read_in(d, k);
         if (u == t || (u->buffer && u->buffer == t->buffer && u->offset == t->offset)) return true;
@@ -209,14 +219,14 @@ static void measure(const doing *d, ag__profile_row *row) {
 
 /* ---- Texts ---- */
 
-/* A shortened list: its first items, and the number of the others. */
+enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120, MOST_LIST = 300, EXTENT = 2 * (AG__EXTENTS + 4) };
+
+/* A shortened list: its first items, in MOST_LIST bytes, and the number of the others. */
 typedef struct brief {
-    char text[300];
+    char *text;
     size_t used;
     int64_t more;
 } brief;
-
-enum { TAIL = 40, MOST_CHARACTERS = 40, MOST_PATH = 120, EXTENT = 2 * (AG__EXTENTS + 4) };
 
 /* At most `most` characters of s; invalid and control characters become U+FFFD. */
 static size_t clean(char *to, const char *s, int most) {
@@ -240,7 +250,7 @@ static void add_item(brief *b, const char *s, const char *after) {
     char item[4 * MOST_CHARACTERS + TAIL];
     size_t n = clean(item, s, MOST_CHARACTERS);
     n += (size_t)ag__format(item + n, TAIL, "%s", after);
-    if (b->more || b->used + n + 2 > sizeof b->text - TAIL) {
+    if (b->more || b->used + n + 2 > MOST_LIST - TAIL) {
         b->more++;
         return;
     }
@@ -249,9 +259,11 @@ static void add_item(brief *b, const char *s, const char *after) {
     b->used += n;
 }
 
+/* The next list begins behind this one. */
 static void end_list(brief *b) {
     if (b->more) b->used += (size_t)ag__format(b->text + b->used, TAIL, " … %lld more", (long long)b->more);
     b->text[b->used] = 0;
+    *b = (brief){.text = b->text + b->used + 1};
 }
 
 /* Operations in order, each name once, with its count. */
@@ -280,14 +292,18 @@ static void list_operations(const doing *d, brief *b) {
     end_list(b);
 }
 
-static void list_labels(const doing *d, brief *of_computed, brief *of_read) {
+static void list_labels(const doing *d, brief *b) {
     const ag_tensor *t;
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++)
-        if (ag__about(t)->label && *ag__about(t)->label) add_item(of_computed, ag__about(t)->label, "");
+        if (ag__about(t)->label && *ag__about(t)->label) add_item(b, ag__about(t)->label, "");
+    end_list(b);
+}
+
+static void list_inputs(const doing *d, brief *b) {
+    const ag_tensor *t;
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
-        if (label_of(t) && !read_before(d, k)) add_item(of_read, label_of(t), "");
-    end_list(of_computed);
-    end_list(of_read);
+        if (label_of(t) && !read_before(d, k)) add_item(b, label_of(t), "");
+    end_list(b);
 }
 
 static const char *extents_of(char to[AG__EXTENTS], const ag_tensor *t) {
@@ -320,23 +336,26 @@ static int put_file(const doing *d, char *to) {
 }
 
 static bool describe(const doing *d, ag__profile_row *row) {
-    enum { TEXTS = 5 };
-    brief operations = {.used = 0}, labels = {.used = 0}, inputs = {.used = 0};
-    char extent[EXTENT], file[4 * MOST_PATH];
-    list_operations(d, &operations);
-    list_labels(d, &labels, &inputs);
-    put_extent(d, extent);
-    row->all.line = put_file(d, file);
-    const char *const text[TEXTS] = {operations.text, labels.text, inputs.text, extent, file};
-    const char **const to[TEXTS] = {&row->all.operations, &row->all.labels, &row->all.inputs, &row->all.extent,
-                                    &row->all.file};
-    for (int i = 0; i < TEXTS; i++) row->text_bytes += strlen(text[i]) + 1;
+    char text[3 * MOST_LIST + EXTENT + 4 * MOST_PATH];
+    brief b = {.text = text};
+    list_operations(d, &b);
+    const size_t labels = (size_t)(b.text - text);
+    list_labels(d, &b);
+    const size_t inputs = (size_t)(b.text - text);
+    list_inputs(d, &b);
+    const size_t extent = (size_t)(b.text - text);
+    put_extent(d, b.text);
+    const size_t file = extent + strlen(b.text) + 1;
+    row->all.line = put_file(d, text + file);
+    row->text_bytes = file + strlen(text + file) + 1;
     char *at = row->text = ag__resize(d->tape, NULL, 0, row->text_bytes);
-    for (int i = 0; at && i < TEXTS; i++) {
-        *to[i] = strcpy(at, text[i]);
-        at += strlen(text[i]) + 1;
-    }
-    return at != NULL;
+    if (!at) return false;
+    row->all.operations = memcpy(at, text, row->text_bytes);
+    row->all.labels = at + labels;
+    row->all.inputs = at + inputs;
+    row->all.extent = at + extent;
+    row->all.file = at + file;
+    return true;
 }
 
 /* ---- Rows ---- */
