@@ -142,21 +142,32 @@ static void measure_way(costs *c, int s, int w, net *n, double *d) {
     }
 }
 
+static int forward_operations(net *n) {
+    ag_tape *tape = ag_tape_of(n->y);
+    ag_mark mark = ag_tape_mark(tape);
+    int64_t before = ag_tape_memory(tape).nodes;
+    cost_of(n);
+    int64_t operations = ag_tape_memory(tape).nodes - before;
+    ag_tape_rewind(tape, mark);
+    return (int)operations;
+}
+
 static costs measure(ag_tape *tape) {
     static double d[WAYS][MOST];
     costs c;
     bool equal = true, close = true;
     printf("\n== The cost of all derivatives, in operations recorded\n");
-    printf("parameters   %s   %s   %s\n", names[0], names[1], names[2]);
+    printf("parameters   forward alone   %s   %s   %s\n", names[0], names[1], names[2]);
     for (int s = 0; s < SIZES; s++) {
         ag_mark mark = ag_tape_mark(tape);
         net n = make_net(tape, 1 << s);
-        int count = n.layers * EACH;
+        int count = n.layers * EACH, forward = forward_operations(&n);
         c.parameters[s] = count;
         for (int w = 0; w < WAYS; w++) measure_way(&c, s, w, &n, d[w]);
         close = close && close_to(count, d[0], d[2], 1e-6);
         equal = equal && close_to(count, d[1], d[2], 1e-10);
-        printf("%10d   %18.0f   %18.0f   %8.0f\n", count, c.operations[0][s], c.operations[1][s], c.operations[2][s]);
+        printf("%10d   %13d   %18.0f   %18.0f   %8.0f\n", count, forward, c.operations[0][s], c.operations[1][s],
+               c.operations[2][s]);
         ag_tape_rewind(tape, mark);
     }
     show_fact(close, "Differences and backward agree to 1e-6");
