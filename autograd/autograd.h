@@ -775,11 +775,13 @@ AG_API void ag_tape_reset_peaks(ag_tape *tape);
 /* Every error and every recorded tensor has a location: its caller's file and line. Each function that records or can
  * fail is also a macro of its own name, which notes the location: after the call for functions that record a tensor, so
  * that nested calls each get their own line; before it for the others, so that such a call among the arguments of
- * another leaves the outer one without. A call through the function's address, or with AG_NO_LOCATION defined before
+ * another leaves the outer one without, as does one that evaluates something or assigns to variables (ag_nonzero,
+ * ag_masked_select, ag_batchnorm_apply). A call through the function's address, or with AG_NO_LOCATION defined before
  * the library's headers are included, notes none; its tensors get the location of the next located call on their tape.
  * A library of layers uses this to give its caller's line. */
 
 /* ag_located -- note this location for the nodes just recorded, or the error just raised, on the tape of x; returns x
+ * `file` is not copied, here and below: it must last as long as the tape, as __FILE__ does.
  * Errors: none */
 AG_API ag_tensor *ag_located(ag_tensor *x, const char *file, int line);
 

@@ -44,23 +44,23 @@ bool ag__usable_matrices(const char *name, int n, ag_tensor *const x[], bool squ
     return false;
 }
 
-static ag_status all_nil(ag_tensor *nil, int n, ag_tensor **const y[]) {
-    for (int i = 0; i < n; i++)
-        if (y[i]) *y[i] = nil;
-    return ag_tape_status(ag_tape_of(nil));
+/* Each result is nil if t is. The location that the call was given is that of what it recorded, and of its error. */
+static ag_status leave(ag_tensor *t, int n, ag_tensor **const y[]) {
+    int line;
+    const char *file = ag__here_file(&line);
+    for (int i = 0; ag_is_nil(t) && i < n; i++)
+        if (y[i]) *y[i] = t;
+    return ag__leave(ag_tape_of(t), file, line);
 }
 
 ag_status ag__begin_results(const char *name, ag_tensor *a, bool square, int n, ag_tensor **const y[]) {
     ag_tensor *nil;
     for (int i = 0; i < n; i++)
-        if (!y[i]) return all_nil(ag__fail(name, 1, &a, AG_ERR_NULL, "a place for a result is NULL"), n, y);
-    return ag__usable_matrices(name, 1, &a, square, &nil) ? AG_OK : all_nil(nil, n, y);
+        if (!y[i]) return leave(ag__fail(name, 1, &a, AG_ERR_NULL, "a place for a result is NULL"), n, y);
+    return ag__usable_matrices(name, 1, &a, square, &nil) ? AG_OK : leave(nil, n, y);
 }
 
-ag_status ag__end_results(int n, ag_tensor **const y[]) {
-    ag_tensor *last = *y[n - 1];
-    return ag_is_nil(last) ? all_nil(last, n, y) : AG_OK;
-}
+ag_status ag__end_results(int n, ag_tensor **const y[]) { return leave(*y[n - 1], n, y); }
 
 bool ag__is_matrix(const ag_infer *r, bool square) {
     const ag__layout *a = r->x[0]->layout;

@@ -202,9 +202,10 @@ static void measure(const doing *d, ag__profile_row *row) {
     ag_profile_entry *one = &row->one;
     const ag_tensor *t;
     for (uint32_t k = 0; (t = computed(d, k)) != NULL; k++) {
+        const int64_t flops = flops_of(t);
         one->nodes++;
-        one->flops += flops_of(t);
-        ag__share_work(row, t, flops_of(t));
+        one->flops += flops;
+        ag__share_work(row, t, flops);
     }
     for (uint32_t k = 0; (t = read_in(d, k)) != NULL; k++)
         if (!read_before(d, k)) one->bytes_read += bytes_shown(t);
@@ -284,7 +285,8 @@ static void list_operations(const doing *d, brief *b) {
         times[i]++;
     }
     for (int i = 0; i < n; i++) {
-        char after[TAIL] = "";
+        char after[TAIL];
+        *after = 0;
         if (times[i] > 1) ag__format(after, sizeof after, "×%lld", (long long)times[i]);
         add_item(b, *op[i]->name ? op[i]->name : "?", after);
     }
