@@ -50,7 +50,7 @@ typedef enum ag_status {
     AG_ERR_MEMORY,   /* out of memory */
     AG_ERR_FILE,     /* a file cannot be read or written, or has invalid contents */
     AG_ERR_SINGULAR, /* a matrix is singular or not positive definite, or its factorisation does not converge */
-    AG_ERR_LIBRARY,  /* the build is without a library that this needs */
+    AG_ERR_LIBRARY,  /* LAPACK or FFTW, which computes this, is not there */
     AG_ERR_LIMIT     /* a limit of the tape is reached, or it was interrupted: ag_tape_limit, ag_tape_interrupt */
 } ag_status;
 
