@@ -308,7 +308,8 @@ typedef struct ag_list {
  * Errors: AG_ERR_RANGE for two of one name (both are located), AG_ERR_TAPE within an eval; the list is then empty */
 AG_API ag_list ag_parameters(ag_tape *tape, const char *part);
 
-/* ag_state -- the same of all variables: parameters, running statistics, an optimiser's moments
+/* ag_state -- the same of all variables: parameters, running statistics, an optimiser's moments, and data that is held
+ * in variables: ask for the model's part then, or hold it in constants
  * Errors: as ag_parameters */
 AG_API ag_list ag_state(ag_tape *tape, const char *part);
 

@@ -8,7 +8,7 @@
  *      9  Normalisation, nn/normalise.h               10  Sequences of positions, nn/positions.h
  *     11  Distributions, nn/distributions.h
  *
- * A network of two layers, trained on one batch (x is (N,64), labels (N)):
+ * A network of two layers, trained on one batch (x (N,64) and labels (N) are constants):
  *
  *     ag_linear hidden, output;
  *     ag_batchnorm norm;
