@@ -87,7 +87,9 @@ AG_API bool ag_mark_valid(ag_mark mark);
 AG_API ag_status ag_tape_status(const ag_tape *tape);
 
 /* ag_tape_error -- that failure in words, with operation, shapes and the caller's location; "" if none; never NULL
- * Errors: none; the text is the tape's and lasts until ag_clear_error or ag_tape_free */
+ * The place is always the same: printf("%g %s", ag_item(x), ag_tape_error(tape)) shows an error of ag_item, whichever
+ * of the two C calls first. The text lasts until ag_clear_error or ag_tape_free.
+ * Errors: none */
 AG_API const char *ag_tape_error(const ag_tape *tape);
 
 /* ag_clear_error -- forget the failure; the tape can be used again as if the failed calls had not been made; random
@@ -403,9 +405,9 @@ AG_API ag_tensor *ag_gradient(ag_tensor *p);
 AG_API void ag_zero_gradients(ag_tape *tape);
 
 /* ag_freeze -- hold parameter p constant, or no longer: what is recorded while it is frozen does not depend on it
- * So no gradient is computed for it, nor passed to it: ag_grad and ag_gradient give zeros, ag_backward and optimisers
- * pass it over. What ag_backward has found before is there again when p is frozen no longer. It is still a parameter of
- * the model: ag_parameters lists it, and it can be given other values.
+ * So no gradient is computed for it, nor passed to it: ag_grad of what was recorded then, and ag_gradient, give zeros,
+ * ag_backward and optimisers pass it over. What ag_backward has found before is there again when p is frozen no longer.
+ * It is still a parameter of the model: ag_parameters lists it, and it can be given other values.
  * Errors: AG_ERR_GRADIENT if p is not a parameter; AG_ERR_TAPE within an eval */
 AG_API ag_status ag_freeze(ag_tensor *p, bool frozen);
 

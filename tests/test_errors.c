@@ -415,6 +415,25 @@ START_TEST(the_first_error_wins) {
 }
 END_TEST
 
+/* Arguments of one call are computed in any order. */
+START_TEST(a_text_shows_the_error_that_comes_after_it_was_asked_for) {
+    const char *text = ag_tape_error(tape);
+    ck_assert_str_eq(text, "");
+    ag_item(ag_ones(tape, AG_F64, AG_SHAPE(2)));
+    ck_assert(strstr(text, "item: x (2)") == text);
+    ck_assert_ptr_eq(ag_tape_error(tape), text);
+    ag_clear_error(tape);
+    ck_assert_str_eq(text, "");
+    text = ag_tape_error(NULL);
+    ag_clear_error(NULL);
+    ck_assert_str_eq(text, "");
+    ag_ones(NULL, AG_F64, AG_SCALAR);
+    ck_assert(strstr(text, "full: the tape is NULL") == text);
+    ag_clear_error(NULL);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
 START_TEST(nothing_is_half_done) {
     ag_tensor *p = ag_parameter(tape, AG_F64, AG_SCALAR, (double[]){2}), *loss = ag_square(p), *dp[2],
               *by[2] = {p, NULL};
@@ -884,6 +903,7 @@ int main(void) {
     tcase_add_test(sticking, labels_are_shown_plainly);
     tcase_add_checked_fixture(sticking, open_inputs, NULL);
     tcase_add_test(sticking, the_first_error_wins);
+    tcase_add_test(sticking, a_text_shows_the_error_that_comes_after_it_was_asked_for);
     tcase_add_test(sticking, nothing_is_half_done);
     tcase_add_test(sticking, reading_is_checked);
     tcase_add_test(sticking, tapes_are_not_mixed);

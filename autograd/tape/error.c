@@ -244,15 +244,16 @@ ag_status ag__leave(ag_tape *tape, const char *file, int line) {
 
 ag_status ag_tape_status(const ag_tape *tape) { return tape ? tape->status : orphan.status; }
 
-const char *ag_tape_error(const ag_tape *tape) {
-    if (!tape) return orphan.status == AG_OK ? "" : orphan.text;
-    return tape->status == AG_OK ? "" : tape->error;
-}
+/* The place of the text whether there is one or not: so an error that arises beside this call is seen too, as by
+ * printf("%g %s", ag_item(x), ag_tape_error(tape)), whose arguments are computed in any order. */
+const char *ag_tape_error(const ag_tape *tape) { return tape ? tape->error : orphan.text; }
 
 void ag_clear_error(ag_tape *tape) {
     if (tape && is_closed(tape)) ag__refused_inside(tape, "clear_error", AG__NOTATION);
-    else if (tape) tape->status = AG_OK, atomic_exchange_explicit(&tape->interrupted, false, memory_order_relaxed);
-    else orphan.status = AG_OK;
+    else if (tape) {
+        tape->status = AG_OK, *tape->error = 0;
+        atomic_exchange_explicit(&tape->interrupted, false, memory_order_relaxed);
+    } else orphan.status = AG_OK, *orphan.text = 0;
 }
 
 const char *ag_status_name(ag_status status) {
@@ -313,7 +314,7 @@ ag__closed ag__close(ag_tape *tape, ag__callback callback, const char *name) {
 
 void ag__reopen(ag_tape *tape, ag__closed former) {
     tape->inside = former.inside;
-    if (!tape->trespassed) tape->status = former.status;
+    if (!tape->trespassed && former.status == AG_OK) tape->status = AG_OK, *tape->error = 0;
     if (!is_closed(tape)) tape->trespassed = false;
 }
 
