@@ -693,10 +693,10 @@ AG_API ag_tensor *ag_hvp(ag_tensor *y, ag_tensor *x, ag_tensor *v);
 typedef enum ag_profile_kind {
     AG_PROFILE_EVALUATION, /* whole evaluations, from ag_eval, ag_data and their like */
     AG_PROFILE_PLANNING,   /* finding or making the fused evaluator's plans */
-    AG_PROFILE_REGION,     /* elementwise operations and reductions, strip by strip in one sweep */
-    AG_PROFILE_PRODUCT,    /* a contraction, also with the sum that it is added to */
-    AG_PROFILE_OPERATION,  /* any other operation by itself; views cost nothing and are not reported */
-    AG_PROFILE_OTHER       /* steps that were not told apart: out of memory, or beyond 16384 structures */
+    AG_PROFILE_REGION,    /* elementwise operations and reductions, strip by strip; and products, some rows at a time */
+    AG_PROFILE_PRODUCT,   /* a contraction, also with the sum that it is added to */
+    AG_PROFILE_OPERATION, /* any other operation by itself; views cost nothing and are not reported */
+    AG_PROFILE_OTHER      /* steps that were not told apart: out of memory, or beyond 16384 structures */
 } ag_profile_kind;
 
 /* ag_profile_entry -- steps of one structure; all numbers but the last four are sums over all calls
