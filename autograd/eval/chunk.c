@@ -6,19 +6,13 @@ typedef struct numbering {
     ag__chunk *c;
     ag__structure *s;
     ag__list_maker maker;
-    uint32_t *firsts; /* of each node: the number of its uses by nodes that have not run */
 } numbering;
 
 /* ---- The structure, in words ----
  *
  * Room is made for a tensor at a time; `at` is where its next word goes. */
 
-enum { MOST_FIXED = 12 + 4 * AG_MAX_RANK }; /* words of a tensor, besides its attributes and inputs */
-
-static inline void put_words(uint32_t **at, const uint32_t *from, size_t n) {
-    for (size_t i = 0; i < n; i++) (*at)[i] = from[i]; /* mostly one or two */
-    *at += n;
-}
+enum { MOST_FIXED = 12 + 4 * AG_MAX_RANK }; /* words of a tensor, besides its attributes */
 
 static void put_bytes(uint32_t **at, const void *from, size_t bytes) {
     size_t words = (bytes + 3) / 4;
@@ -52,11 +46,6 @@ static inline bool put_layout(numbering *n, const ag__layout *l, uint32_t **at) 
     if (l->number >= n->s->layouts.count || known[l->number].layout != l) return put_new_layout(n, l, at);
     *(*at)++ = known[l->number].number;
     return true;
-}
-
-static inline void put_op(const ag_tensor *t, uint32_t **at) {
-    memcpy(*at, &t->op, sizeof t->op);
-    *at += sizeof t->op / sizeof **at;
 }
 
 /* The index of a number among the chunk's distinct ones; AG__NUMBERS if it is new and there is no room. */
@@ -109,74 +98,40 @@ static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t
     else put_bytes(at, ag__attributes(t), t->attribute_bytes);
 }
 
-/* A tensor; with `whole`, operation and attributes too; whether it begins where its buffer does, and whether a backward
- * scan has recorded it. The first word says which others follow. */
-static inline bool put_tensor(numbering *n, const ag_tensor *t, bool outside, bool whole, uint32_t **at) {
-    bool backward = !outside && t->flags & AG__GRADIENT;
-    *(*at)++ = t->dtype | (uint32_t)(t->offset != 0) << 8 | (uint32_t)outside << 9 | (uint32_t)whole << 10 |
-               (uint32_t)backward << 11 | (uint32_t)t->arity << 16;
-    if (whole) {
-        put_op(t, at);
-        put_attributes(n->s, t, at);
-    }
-    return put_layout(n, t->layout, at);
-}
-
-/* Room for the words of t and its inputs' indices; NULL if out of memory. */
-static inline uint32_t *room_for(numbering *n, const ag_tensor *t, uint32_t inputs) {
+/* A tensor. Of those outside the chunk, constants alone are written whole, with operation and attributes; random nodes
+ * are written without their attributes. And whether it begins where its buffer does, and whether a backward scan has
+ * recorded it. The first word says which others follow. False if out of memory. */
+AG__NEVER_INLINE static bool write_tensor(numbering *n, const ag_tensor *t, bool outside) {
     ag__numbers *words = &n->s->words;
-    uint32_t most = MOST_FIXED + inputs + (t->attribute_bytes + 3u) / 4;
-    return AG__ROOM(&n->maker, words, most) ? &words->at[words->count] : NULL;
-}
-
-static inline void end_words(const numbering *n, const uint32_t *at) {
-    n->s->words.count = (uint32_t)(at - n->s->words.at);
-}
-
-/* Constants alone are written whole, of the tensors outside the chunk. */
-static bool write_outside(numbering *n, const ag_tensor *t) {
-    uint32_t *at = room_for(n, t, 0);
-    if (!at || !put_tensor(n, t, true, t->op->flags & AG_OP_CONSTANT, &at)) return false;
-    end_words(n, at);
-    return true;
-}
-
-/* Random operations are written without their attributes. */
-static bool write_node(numbering *n, const ag_tensor *t, const uint32_t *in) {
-    bool drawn = ag__is_drawn(t);
-    uint32_t *at = room_for(n, t, t->arity);
-    if (!at || !put_tensor(n, t, false, !drawn, &at)) return false;
-    if (drawn) put_op(t, &at);
-    put_words(&at, in, t->arity);
-    end_words(n, at);
-    return true;
-}
-
-/* Two bits of each node: whether its value is wanted after the chunk. */
-static bool write_wanted(numbering *n) {
-    enum { EACH = 16 };
-    const ag__chunk *c = n->c;
-    ag__numbers *words = &n->s->words;
-    if (!AG__ROOM(&n->maker, words, c->nodes / EACH + 1)) return false;
-    uint32_t *at = &words->at[words->count], bits = 0;
-    for (uint32_t i = 0; i < c->nodes; i++) {
-        bits = bits << 2 | (uint32_t)c->node[i].must << 1 | c->node[i].kept;
-        if (i % EACH == EACH - 1) *at++ = bits;
+    const ag_op *op = t->op;
+    const uint32_t most = MOST_FIXED + (t->attribute_bytes + 3u) / 4;
+    const bool whole = outside ? op->flags & AG_OP_CONSTANT : !ag__is_drawn(t);
+    if (words->any.room - words->count < most && !AG__ROOM(&n->maker, words, most)) return false;
+    uint32_t *at = &words->at[words->count];
+    const uint32_t backward = outside ? 0 : t->flags & AG__GRADIENT;
+    *at++ = t->dtype | (uint32_t)(t->offset != 0) << 2 | (uint32_t)outside << 3 | (uint32_t)whole << 4 | backward |
+            (uint32_t)t->arity << 16;
+    if (whole || !outside) {
+        memcpy(at, &op, sizeof op);
+        at += sizeof op / sizeof *at;
     }
-    *at++ = bits;
-    end_words(n, at);
+    if (whole) put_attributes(n->s, t, &at);
+    if (!put_layout(n, t->layout, &at)) return false;
+    words->count = (uint32_t)(at - words->at);
     return true;
 }
 
 static bool begin_words(numbering *n, uint32_t edges) {
+    enum { FIRST = 3 };
     ag__structure *s = n->s;
     s->words.count = s->layouts.count = s->distinct = 0;
     memset(s->first_layout, 0, sizeof s->first_layout);
     begin_numbers(s);
-    AG__APPEND(&n->maker, &s->words, n->c->nodes);
-    AG__APPEND(&n->maker, &s->words, edges);
-    AG__APPEND(&n->maker, &s->words, n->c->final);
-    return !n->maker.failed;
+    const uint32_t first[] = {n->c->nodes, edges, n->c->final};
+    if (!AG__ROOM(&n->maker, &s->words, FIRST)) return false;
+    memcpy(s->words.at, first, sizeof first);
+    s->words.count = FIRST;
+    return true;
 }
 
 void ag__structure_free(ag_tape *tape, ag__structure *s) {
@@ -186,77 +141,93 @@ void ag__structure_free(ag_tape *tape, ag__structure *s) {
 
 /* ---- Numbering ---- */
 
-/* Whether the value is still wanted after the chunk, for other reasons than a gradient to come: `first` of its
- * readers there have not run before. */
-static bool wanted_after(const ag_tensor *t, uint32_t live, uint32_t uses, uint32_t first, uint32_t last) {
-    if (t->id >= last) return live > uses;
-    return live > uses || t->readers > first || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t);
+/* Whether the value is still wanted after the chunk, for other reasons than a gradient to come. */
+static bool wanted_after(const ag_tensor *t, uint32_t live, const ag__node_use *use, uint32_t last) {
+    if (live > use->uses) return true;
+    return t->id < last && (t->readers > use->firsts || t->flags & (AG__KEEP | AG__COMPUTED) || ag__is_whole_fold(t));
 }
 
-/* A value that is no longer kept, because no gradient is expected, is planned as if it were: a sum must not change
- * its order after a few evaluations. */
-static void find_wanted(numbering *n) {
+/* Write the indices of inputs down, and two bits of each node: whether its value is wanted after the chunk. A value
+ * that is no longer kept, because no gradient is expected, is planned as if it were: a sum must not change its order
+ * after a few evaluations. */
+static bool end_words(numbering *n, uint32_t edges) {
+    enum { EACH = 16 };
     const ag__chunk *c = n->c;
-    const uint32_t last = ag__goes_from(c->evaluation);
-    for (uint32_t i = 0; i < c->nodes; i++) {
+    const uint32_t nodes = c->nodes, last = ag__goes_from(c->evaluation);
+    ag__numbers *words = &n->s->words;
+    if (!AG__ROOM(&n->maker, words, edges + nodes / EACH + 1)) return false;
+    uint32_t *at = &words->at[words->count], bits = 0;
+    if (edges) memcpy(at, c->operand, edges * sizeof *at);
+    at += edges;
+    for (uint32_t i = 0; i < nodes; i++) {
         const ag_tensor *t = c->table[i];
-        bool wanted = wanted_after(t, ag__mark_of(c->evaluation, t)->live, c->node[i].uses, n->firsts[i], last),
-             before = t->id < last;
-        c->node[i].must = wanted || (before && ag__may_await_gradient(t));
-        c->node[i].kept = wanted || (before && ag__awaits_gradient(t));
+        ag__node_use *use = &c->node[i];
+        const bool wanted = wanted_after(t, ag__mark_of(c->evaluation, t)->live, use, last),
+                   may = !wanted && t->id < last && ag__may_await_gradient(t);
+        use->must = wanted || may;
+        use->kept = wanted || (may && c->tape->in_vain < 2);
+        bits = bits << 2 | (uint32_t)use->must << 1 | use->kept;
+        if (i % EACH == EACH - 1) *at++ = bits;
     }
+    *at++ = bits;
+    words->count = (uint32_t)(at - words->at);
+    return true;
 }
 
-/* The index of an input, in *to. */
-static bool number_input(numbering *n, ag_tensor *t, uint32_t *to) {
+/* The next index, of an input that has none. */
+static bool number_outside(numbering *n, ag_tensor *t) {
     ag__chunk *c = n->c;
-    ag__node_mark *mark = ag__mark_of(c->evaluation, t);
-    *to = mark->index;
-    if (*to < c->count && c->table[*to] == t) return true;
-    *to = mark->index = c->count;
+    ag__mark_of(c->evaluation, t)->index = c->count;
     c->table[c->count++] = t;
-    return write_outside(n, t);
+    return write_tensor(n, t, true);
 }
 
-static bool number_inputs(numbering *n, uint32_t i) {
+/* Node number i, whose inputs' indices begin at `to`; returns their end, or NULL if out of memory. */
+static inline uint32_t *number_inputs(numbering *n, uint32_t i, uint32_t *to) {
     ag__chunk *c = n->c;
-    const ag_tensor *t = c->table[i];
-    uint32_t *to = c->operand + c->node[i].first;
-    c->node[i + 1].first = c->node[i].first + t->arity;
-    for (int k = 0; k < t->arity; k++) {
-        if (!number_input(n, t->input[k], &to[k])) return false;
-        if (to[k] >= c->nodes) continue;
-        c->node[to[k]].uses++;
-        n->firsts[to[k]] += !(t->flags & AG__COMPUTED);
+    ag_tensor *const *const table = c->table;
+    const ag__node_mark *const mark = c->evaluation->mark;
+    const uint32_t nodes = c->nodes;
+    const ag_tensor *t = table[i];
+    const uint32_t first = !(t->flags & AG__COMPUTED);
+    for (ag_tensor *const *x = t->input, *const *end = x + t->arity; x < end; x++, to++) {
+        const uint32_t at = *to = mark[(*x)->id].index;
+        if (at < nodes && table[at] == *x) {
+            c->node[at].uses++;
+            c->node[at].firsts += first;
+        } else if (at >= c->count || table[at] != *x) {
+            *to = c->count;
+            if (!number_outside(n, *x)) return NULL;
+        }
     }
-    return write_node(n, t, to);
+    return write_tensor(n, t, false) ? to : NULL;
 }
 
 static bool number_nodes(numbering *n, uint32_t low) {
     ag__chunk *c = n->c;
     ag__node_mark *const mark = c->evaluation->mark;
-    c->node[0].first = 0;
+    uint32_t *to = c->operand;
     for (uint32_t id = low, i = 0; i < c->nodes; id++) {
         if (!mark[id].needed) continue;
         c->table[i] = ag__node(c->tape, id);
         mark[id].index = i++;
     }
-    for (uint32_t i = 0; i < c->nodes; i++)
-        if (!number_inputs(n, i)) return false;
-    find_wanted(n);
-    return true;
+    for (uint32_t i = 0; i < c->nodes; i++) {
+        c->node[i].first = (uint32_t)(to - c->operand);
+        if (!(to = number_inputs(n, i, to))) return false;
+    }
+    return end_words(n, c->node[c->nodes].first = (uint32_t)(to - c->operand));
 }
 
-static bool take_arrays(numbering *n, uint32_t edges) {
-    ag__chunk *c = n->c;
-    const size_t nodes = c->nodes;
-    c->table = ag__scratch_array(&c->scratch, nodes + edges, sizeof *c->table);
-    c->operand = ag__scratch_array(&c->scratch, edges, sizeof *c->operand);
-    c->node = ag__scratch_array(&c->scratch, nodes + 1, sizeof *c->node);
-    n->firsts = ag__scratch_array(&c->scratch, nodes, sizeof *n->firsts);
-    if (!c->table || !c->operand || !c->node || !n->firsts) return false;
-    memset(c->node, 0, (nodes + 1) * sizeof *c->node);
-    memset(n->firsts, 0, nodes * sizeof *n->firsts);
+static bool take_arrays(ag__chunk *c, uint32_t edges) {
+    const size_t tensors = ag__plus(ag__times(edges, sizeof *c->table), c->nodes * sizeof *c->table),
+                 nodes = (c->nodes + (size_t)1) * sizeof *c->node;
+    char *all =
+        ag__scratch_array(&c->scratch, 1, ag__plus(tensors, ag__plus(ag__times(edges, sizeof *c->operand), nodes)));
+    if (!all) return false;
+    c->table = (void *)all;
+    c->node = memset(all + tensors, 0, nodes);
+    c->operand = (void *)(all + tensors + nodes);
     return true;
 }
 
@@ -267,8 +238,7 @@ bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amo
     c->exact = amount->work < (double)amount->nodes * AG__AT_FIRST_SIGHT;
     c->little = amount->work < (double)amount->nodes * AG__SEVERAL;
     numbering n = {.c = c, .s = s, .maker = {.tape = e->tape}};
-    return s && take_arrays(&n, amount->edges) && begin_words(&n, amount->edges) && number_nodes(&n, low) &&
-           write_wanted(&n);
+    return s && take_arrays(c, amount->edges) && begin_words(&n, amount->edges) && number_nodes(&n, low);
 }
 
 void ag__chunk_drop(ag__chunk *c) { ag__scratch_drop(&c->scratch); }

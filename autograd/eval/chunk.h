@@ -36,7 +36,7 @@ void ag__structure_free(ag_tape *tape, ag__structure *s);
 
 typedef struct ag__node_use { /* of a node of the chunk */
     uint32_t first;           /* of its inputs, in `operand`; they end where the next node's begin */
-    uint32_t uses;            /* by nodes of the chunk */
+    uint32_t uses, firsts;    /* by nodes of the chunk, and by those that have not run before */
     bool must;                /* its value may be wanted after the chunk */
     bool kept;                /* and is kept for that, which decides no order of a sum */
 } ag__node_use;
