@@ -16,7 +16,8 @@ enum {
     VERY_OFTEN = 64, /* and so often that a plan that saves little is made */
     NO_ROOM = 255,   /* in place of the visits: its plan had no room */
     PATIENCE = 256,  /* chunks after which an unused plan may be dropped */
-    MARGIN = 16
+    MARGIN = 16,
+    LATEST = 16
 };
 
 typedef struct cached {
@@ -32,6 +33,7 @@ typedef struct cached {
 
 struct ag__plans {
     cached *bucket[BUCKETS];
+    cached *latest[LATEST];  /* of these, by the number of words of their structures; NULL: none */
     size_t bytes;            /* of the plans in the buckets */
     uint64_t clock;          /* chunks so far */
     ag__structure present;   /* of the chunk that was taken last */
@@ -89,9 +91,13 @@ static cached **longest_unused(struct ag__plans *all) {
     return oldest;
 }
 
+/* The latest one with as many words. */
+static cached **latest(struct ag__plans *all, const ag__numbers *words) { return &all->latest[words->count % LATEST]; }
+
 static cached *take_out(struct ag__plans *all, cached **at) {
-    cached *p = *at;
+    cached *p = *at, **known = latest(all, &p->structure);
     *at = p->next;
+    if (*known == p) *known = NULL;
     all->bytes -= p->bytes;
     p->kept = false;
     return p;
@@ -128,15 +134,15 @@ static void keep(ag_tape *tape, cached *p, uint64_t hash) {
 
 /* ---- Finding and making ---- */
 
-static bool is_of(const cached *p, const ag__numbers *words, uint64_t hash) {
-    return p->hash == hash && p->structure.count == words->count &&
+static bool is_of(const cached *p, const ag__numbers *words) {
+    return p->structure.count == words->count &&
            memcmp(p->structure.at, words->at, words->count * sizeof *words->at) == 0;
 }
 
 /* The address of the pointer to the present structure's plan, or of the pointer to set. */
 static cached **find(struct ag__plans *all, uint64_t hash) {
     cached **p = &all->bucket[hash % BUCKETS];
-    while (*p && !is_of(*p, &all->present.words, hash)) p = &(*p)->next;
+    while (*p && !((*p)->hash == hash && is_of(*p, &all->present.words))) p = &(*p)->next;
     return p;
 }
 
@@ -175,14 +181,25 @@ static cached *made_first(const ag__chunk *c, uint64_t hash) {
     return p;
 }
 
+static bool is_to_be_whole(const ag__chunk *c, const cached *p) {
+    return p->uses + 1 >= OFTEN && c->tape->compile != p->plan.whole;
+}
+
+/* A loop's plan, most of the time, is the latest one with as many words: then nothing is hashed. */
 ag__plan *ag__plan_for(const ag__chunk *c) {
     struct ag__plans *all = c->tape->plans;
-    uint64_t hash = ag__hash_words(all->present.words.at, all->present.words.count);
-    cached **at = find(all, hash), *p = *at;
+    const ag__numbers *words = &all->present.words;
+    cached *p = *latest(all, words);
     all->clock++;
-    if (!p) p = made_first(c, hash);
-    else if (p->uses + 1 >= OFTEN && c->tape->compile != p->plan.whole) p = made_whole(c, at);
-    if (!p) return NULL;
+    if (!p || is_to_be_whole(c, p) || !is_of(p, words)) {
+        uint64_t hash = ag__hash_words(words->at, words->count);
+        cached **at = find(all, hash);
+        p = *at;
+        if (!p) p = made_first(c, hash);
+        else if (is_to_be_whole(c, p)) p = made_whole(c, at);
+        if (!p) return NULL;
+        if (p->kept) *latest(all, words) = p;
+    }
     p->interval = all->clock - p->used;
     p->used = all->clock;
     if (p->uses < UINT32_MAX) p->uses++;
