@@ -409,9 +409,11 @@ int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
 
 /* The addresses of `rows` rows, a table for each, move on by as many. */
 static void move_on(const ag__running *r, uint32_t rows, char **address) {
-    for (uint32_t k = 0; k < r->moves; k++)
-        for (uintptr_t c = 0, i = r->moving[k]; c < rows; c++, i += r->region->cells)
-            address[i] = (char *)((uintptr_t)address[i] + rows * r->step[r->moving[k]]);
+    for (uint32_t k = 0; k < r->moving; k++) {
+        const uintptr_t moved = rows * r->step[r->moves[k]];
+        char **at = address + r->moves[k];
+        for (uint32_t c = 0; c < rows; c++, at += r->region->cells) *at = (char *)((uintptr_t)*at + moved);
+    }
 }
 
 /* The rows of a group from this one on, some at a time: the addresses of a row are followed by those of the next. */
@@ -421,8 +423,9 @@ static AG__RARE void run_several(const ag__running *r, strip *at, int64_t last, 
     const uint32_t cells = g->cells, rows = g->together;
     for (uint32_t k = 0; k < g->count; k++)
         if (q + k != only) run_instruction(r, q + k, at, address);
-    for (uint32_t i = 0; i < (rows - 1) * cells; i++)
-        address[cells + i] = (char *)((uintptr_t)address[i] + r->step[i % cells]);
+    for (char **below = address + cells; below < address + rows * cells;)
+        for (uint32_t i = 0; i < cells; i++, below++)
+            *below = (char *)((uintptr_t)below[-(ptrdiff_t)cells] + r->step[i]);
     for (; at->row + rows <= last; at->row += rows, move_on(r, rows, address))
         run_code_of(r, g->several, only->attribute, at->n, address);
     for (; at->row < last; at->row++, move_on(r, 1, address)) run_code(r, only, at->n, address);

@@ -10,11 +10,11 @@ typedef struct ag__running {
     const ag__region *region;
     const ag__cell *cell;
     ag_tensor *const *table;
-    char **base;              /* of each cell: memory of its tensor */
-    uintptr_t *step;          /* of each cell's address, from a row to the next */
-    char **partial;           /* of each fold that is finished after the last strip: partial folds */
-    const void **attributes;  /* for machine code */
-    uintptr_t *moving, moves; /* the cells whose step is not 0 */
+    char **base;             /* of each cell: memory of its tensor */
+    uintptr_t *step;         /* of each cell's address, from a row to the next, */
+    uint32_t *moves, moving; /* and the numbers of cells for which it is not 0 */
+    char **partial;          /* of each fold that is finished after the last strip: partial folds */
+    const void **attributes; /* for machine code */
 } ag__running;
 
 /* The unit of the division over threads is a strip; a group of rows where columns are folded. */

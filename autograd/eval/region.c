@@ -77,7 +77,7 @@ static size_t rounded(size_t bytes) { return ag__rounded(bytes, AG__UNIT); }
 static size_t apart(size_t bytes) { return ag__plus(rounded(bytes), 320); }
 
 static size_t head_bytes(const ag__region *g) {
-    return rounded((3 * (size_t)g->cells + g->folds + g->attributes) * sizeof(char *));
+    return rounded((2 * (size_t)g->cells + g->folds + g->attributes) * sizeof(char *) + g->cells * sizeof(uint32_t));
 }
 
 static uint32_t product_at(const ag__execution *e, const ag__region *g, uint32_t j) {
@@ -211,8 +211,7 @@ static void bind_cells(ag__running *r) {
         if (cell->where == AG__AT_ELEMENT) r->step[i] = (uintptr_t)g->columns * cell->bytes;
         if (cell->where == AG__AT_ROW) r->step[i] = cell->bytes;
         if (cell->where == AG__AT_STRIDED) r->step[i] = (uintptr_t)row_stride(r->table[cell->index]) * cell->bytes;
-        r->moving[r->moves] = i;
-        r->moves += r->step[i] != 0;
+        if (r->step[i]) r->moves[r->moving++] = i;
     }
 }
 
@@ -235,7 +234,7 @@ static bool bind(bound *b, ag__execution *e, const ag__region *g) {
     b->r.partial = b->r.base + g->cells;
     b->r.step = (uintptr_t *)(void *)(b->r.partial + g->folds);
     b->r.attributes = (const void **)(void *)(b->r.step + g->cells);
-    b->r.moving = (uintptr_t *)(void *)(b->r.attributes + g->attributes);
+    b->r.moves = (void *)(b->r.attributes + g->attributes);
     b->scratch = place_folds(e, &b->r, start + head_bytes(g));
     b->each = share_bytes(e, g);
     b->e = e;
