@@ -3,7 +3,6 @@
 
 ag_tensor *ag__reshape(ag_tensor *x, const ag_shape *shape) { return ag_reshape(x, *shape); }
 ag_tensor *ag__reshape_as(ag_tensor *x, const ag_tensor *like) { return ag_reshape(x, ag_shape_of(like)); }
-ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape) { return ag_broadcast_to(x, *shape); }
 ag_tensor *ag__broadcast_as(ag_tensor *x, const ag_tensor *like) { return ag_broadcast_to(x, ag_shape_of(like)); }
 ag_tensor *ag__squeeze(ag_tensor *x, const ag_axes *axes) { return ag_squeeze(x, *axes); }
 ag_tensor *ag__permute(ag_tensor *x, const ag_axes *axes) { return ag_permute(x, *axes); }

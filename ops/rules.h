@@ -11,6 +11,7 @@
 #ifndef AG_OPS_RULES_H
 #define AG_OPS_RULES_H
 
+#include "autograd/tape/basis.h"
 #include "autograd/tape/op.h"
 #include "autograd/tape/tape.h"
 #include "ops/list.h"
@@ -100,7 +101,6 @@ void ag__narrow(int64_t n, float *y, const double *x);
  * the shape of a tensor. In given.c. */
 ag_tensor *ag__reshape(ag_tensor *x, const ag_shape *shape);
 ag_tensor *ag__reshape_as(ag_tensor *x, const ag_tensor *like);
-ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape);
 ag_tensor *ag__broadcast_as(ag_tensor *x, const ag_tensor *like);
 ag_tensor *ag__squeeze(ag_tensor *x, const ag_axes *axes);
 ag_tensor *ag__permute(ag_tensor *x, const ag_axes *axes);

@@ -138,10 +138,13 @@ static ag_tensor *reshaped(ag_tensor *x, ag_shape *shape) {
     if (!ag__inputs_usable("reshape", 1, &x, &nil) || !rank_fits("reshape", x, shape->rank, &nil)) return nil;
     work_out(shape, x->layout->size);
     if (ag__layout_is(x->layout, shape)) return ag__unchanged(x);
-    bool fits = !x->layout->contiguous && ag__shape_valid(shape, &size, &why) && size == x->layout->size;
-    if (fits && !reshape_strides(x->layout, shape, stride)) x = ag_contiguous(x);
     extents e;
     set_extents(&e, shape);
+    if (ag__shape_valid(shape, &size, &why) && size == x->layout->size) {
+        const bool shows = reshape_strides(x->layout, shape, stride);
+        if (shows && size) return ag__record_view(&ag__op_reshape, x, shape, stride, &e, extents_bytes(&e));
+        if (!shows) x = ag_contiguous(x);
+    }
     return ag_apply(&ag__op_reshape, 1, &x, &e, extents_bytes(&e));
 }
 
@@ -253,21 +256,27 @@ ag_tensor *ag_transpose(ag_tensor *x, int axis0, int axis1) {
 
 /* ---- broadcast_to ---- */
 
+/* The strides of x in that shape, of as many axes at least; or the first axis that cannot have its extent, else −1. */
+static int broadcast_strides(const ag__layout *x, const ag_shape *shape, int64_t *stride) {
+    const int more = shape->rank - x->rank;
+    for (int i = 0; i < more; i++) stride[i] = 0;
+    for (int i = 0; i < x->rank; i++) {
+        const bool same = x->extent[i] == shape->extent[more + i];
+        if (!same && x->extent[i] != 1) return i;
+        stride[more + i] = same ? ag__strides(x)[i] : 0;
+    }
+    return -1;
+}
+
 static bool broadcast_to_infer(ag_infer *r) {
     const ag__layout *x = r->x[0]->layout;
     if (!take_shape(r)) return false;
     r->offset = r->x[0]->offset;
-    int more = r->shape.rank - x->rank;
-    if (more < 0)
+    if (r->shape.rank < x->rank)
         return ag_reject(r, AG_ERR_SHAPE, "the new shape has %d axes: at least %d are wanted", r->shape.rank, x->rank);
-    for (int i = 0; i < x->rank; i++) {
-        int64_t e = x->extent[i], wanted = r->shape.extent[more + i];
-        if (e != wanted && e != 1)
-            return ag_reject(r, AG_ERR_SHAPE, "extent %lld of axis %d cannot become %lld", (long long)e, i,
-                             (long long)wanted);
-        r->stride[more + i] = e == wanted ? ag__strides(x)[i] : 0;
-    }
-    return true;
+    const int i = broadcast_strides(x, &r->shape, r->stride);
+    return i < 0 || ag_reject(r, AG_ERR_SHAPE, "extent %lld of axis %d cannot become %lld", (long long)x->extent[i], i,
+                              (long long)r->shape.extent[r->shape.rank - x->rank + i]);
 }
 
 /* x̄ = Σ ȳ over the axes that are new or had extent 1. */
@@ -278,7 +287,7 @@ static ag_tensor *broadcast_to_vjp(ag_tensor *y, ag_tensor *g, int i) {
     for (int j = 0; j < to.rank; j++)
         if (to.extent[j] != (j < more ? 1 : from.extent[j - more])) axes.axis[axes.count++] = j;
     if (axes.count > 0) g = ag__sum_of_cotangents(y->op, g, axes, more == 0);
-    return ag__reshape(g, &from);
+    return reshaped(g, &from);
 }
 
 const ag_op ag__op_broadcast_to = {.name = "broadcast_to",
@@ -290,14 +299,21 @@ const ag_op ag__op_broadcast_to = {.name = "broadcast_to",
                                    .infer = broadcast_to_infer,
                                    .vjp = broadcast_to_vjp};
 
-ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) {
+ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape) {
     ag_tensor *nil;
-    if (!ag__inputs_usable("broadcast_to", 1, &x, &nil) || !rank_fits("broadcast_to", x, shape.rank, &nil)) return nil;
-    if (ag__layout_is(x->layout, &shape)) return ag__unchanged(x);
+    int64_t stride[AG_MAX_RANK], size;
+    const char *why;
+    if (!ag__inputs_usable("broadcast_to", 1, &x, &nil) || !rank_fits("broadcast_to", x, shape->rank, &nil)) return nil;
+    if (ag__layout_is(x->layout, shape)) return ag__unchanged(x);
     extents e;
-    set_extents(&e, &shape);
+    set_extents(&e, shape);
+    if (shape->rank >= x->layout->rank && broadcast_strides(x->layout, shape, stride) < 0 &&
+        ag__shape_valid(shape, &size, &why) && size)
+        return ag__record_view(&ag__op_broadcast_to, x, shape, stride, &e, extents_bytes(&e));
     return ag_apply(&ag__op_broadcast_to, 1, &x, &e, extents_bytes(&e));
 }
+
+ag_tensor *ag_broadcast_to(ag_tensor *x, ag_shape shape) { return ag__broadcast(x, &shape); }
 
 /* ---- contiguous ---- */
 

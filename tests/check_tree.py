@@ -38,7 +38,7 @@ LEVEL = {
 }
 
 # The engine's basis: what it records and evaluates by itself, though ops/ defines it.
-BASIS = {"ag_broadcast_to", "ag__op_contiguous", "ag__combine_rows", "ag__takes_parts", "ag__eval_by_parts", "ag__has_rows",
+BASIS = {"ag__broadcast", "ag__op_contiguous", "ag__combine_rows", "ag__takes_parts", "ag__eval_by_parts", "ag__has_rows",
          "ag__rows_usable", "ag__rows_bytes", "ag__eval_rows", "ag__is_listed"}
 
 # These folders show what public headers are enough for.

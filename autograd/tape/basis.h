@@ -32,6 +32,7 @@ void ag__eval_rows(const ag_call *call, int64_t most, int64_t first, int64_t row
 void ag__combine_rows(void (*combine)(int64_t, void *, const void *), int64_t n, void *y, const void *x, int64_t rows,
                       int64_t across);
 
-/* Elementwise inputs of different shapes are broadcast by ag_broadcast_to, which ops/shape.h declares. */
+/* ag_broadcast_to, of a shape in memory, for elementwise inputs of different shapes. In ops/shape.c. */
+ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape);
 
 #endif

@@ -57,7 +57,7 @@ static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
     ag_tensor *nil;
     if (!ag__share_shape(op->name, n, x, &shape, &nil)) return false;
     for (int i = 0; i < n; i++) {
-        if (!ag__layout_is(x[i]->layout, &shape)) x[i] = ag_broadcast_to(x[i], shape);
+        if (!ag__layout_is(x[i]->layout, &shape)) x[i] = ag__broadcast(x[i], &shape);
         if (x[i]->flags & AG__NIL) return false;
     }
     return true;
@@ -333,6 +333,19 @@ ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
     return t;
 }
 
+/* ---- Views that the library decides ---- */
+
+ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag_shape *shape, const int64_t *stride,
+                           const void *attributes, size_t bytes) {
+    ag_tape *tape = x->tape;
+    if (!(x = ag__current(x))) return tape->nil;
+    const ag__layout *layout = ag__layout_new(tape, shape, stride);
+    if (!layout) return ag__fail(op->name, 1, &x, AG_ERR_MEMORY, "out of memory (another tensor)");
+    ag_tensor *t = ag__record(op, tape, (ag_dtype)x->dtype, layout, 1, &x, attributes, bytes);
+    if (!(t->flags & AG__NIL)) t->offset = x->offset;
+    return finished(t);
+}
+
 /* ---- Public ---- */
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {
@@ -403,10 +416,11 @@ ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *at
         return ag__fail(op && op->name ? op->name : "apply", x && n > 0 ? n : 0, x, AG_ERR_NULL,
                         "the operation, its name, the inputs or the attributes are NULL");
     ag_tensor *nil, *few[FEW], **in = few;
-    ag_tensor *plain = attributes_fit(op, bytes) ? apply_plain(op, n, x, attributes, bytes) : NULL;
+    const bool fit = attributes_fit(op, bytes);
+    ag_tensor *plain = fit ? apply_plain(op, n, x, attributes, bytes) : NULL;
     if (plain) return plain;
     if (!count_fits(op, n, x, &nil) || !ag__inputs_usable(op->name, n, x, &nil)) return nil;
-    if (!attributes_fit(op, bytes)) return refuse_attributes(op, NULL, n, x, bytes);
+    if (!fit) return refuse_attributes(op, NULL, n, x, bytes);
     ag_tape *tape = x[0]->tape;
     if (!(attributes = aligned(op, tape, attributes, bytes))) return tape->nil;
     if (n > FEW && !(in = ag__arena(tape, (size_t)n * sizeof *in)))
