@@ -29,12 +29,13 @@ static bool is_alike(const ag_tensor *t) {
 
 /* The value that is broadcast to t, with extent 1 along the axes; NULL: t is no such value. */
 static ag_tensor *constant_in(const apart *s, ag_tensor *t) {
-    int rank = ag_rank(t);
+    const int rank = t->layout->rank;
     for (ag_tensor *x = t; x->op == s->broadcast && is_alike(x);) {
         x = x->input[0];
-        int more = rank - ag_rank(x);
+        const int more = rank - x->layout->rank;
         bool constant = true;
-        for (int i = more; i < rank; i++) constant = constant && (!(s->mask & 1u << i) || ag_extent(x, i - more) == 1);
+        for (int i = more; i < rank; i++)
+            constant = constant && (!(s->mask & 1u << i) || x->layout->extent[i - more] == 1);
         if (constant) return x;
     }
     return NULL;
@@ -92,7 +93,7 @@ static form form_taken(const apart *s, const ag_tensor *t, int depth) {
 
 static void count_parts(apart *s, const ag_tensor *t, int depth) {
     form f = form_taken(s, t, depth);
-    for (int i = 0; i < f.parts; i++) count_parts(s, t->input[f.first + i], depth - 1);
+    for (int i = 0; i < f.parts && s->missing < 2; i++) count_parts(s, t->input[f.first + i], depth - 1);
     if (f.parts == 0) ++*(sum_of(s, t) ? &s->there : &s->missing);
 }
 
@@ -128,7 +129,7 @@ ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes a
     s.broadcast = broadcast, s.mask = 0, s.there = 0, s.missing = 0, s.sums = 0;
     for (int i = 0; i < axes.count; i++) s.mask |= 1u << axes.axis[i];
     if (form_of(&s, g).parts > 0) find_sums(&s, g->tape);
-    if (s.sums > 0 && is_summed(&s, g, DEEPEST)) count_parts(&s, g, DEEPEST);
+    if (s.sums > 0) count_parts(&s, g, DEEPEST);
     if (s.there == 0 || s.missing > 1) return ag__sum(g, &axes, keepdims);
     ag_tensor *y = sum_of_parts(&s, g, DEEPEST);
     if (g->readers == 0 && g->flags & AG__GRADIENT) ag__forgo(g);
