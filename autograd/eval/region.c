@@ -167,11 +167,22 @@ static int shares_of(ag__execution *e, const ag__region *g) {
     return ag__worthwhile(work, e->threads);
 }
 
-size_t ag__region_bytes(ag__execution *e, const ag__region *g) {
-    int shares = shares_of(e, g);
-    size_t bytes = ag__plus(head_bytes(g) + AG__UNIT, ag__times(share_bytes(e, g), (size_t)shares));
-    bytes = ag__plus(bytes, fold_bytes(e, g));
+/* How a run's memory is divided. */
+typedef struct sizes {
+    size_t head, each; /* bytes of the head, and of each share */
+    int shares;
+} sizes;
+
+static size_t bytes_of(ag__execution *e, const ag__region *g, sizes *s) {
+    *s = (sizes){head_bytes(g), share_bytes(e, g), shares_of(e, g)};
+    const size_t bytes =
+        ag__plus(s->head + AG__UNIT, ag__plus(ag__times(s->each, (size_t)s->shares), fold_bytes(e, g)));
     return bytes < e->least ? e->least : bytes;
+}
+
+size_t ag__region_bytes(ag__execution *e, const ag__region *g) {
+    sizes s;
+    return bytes_of(e, g, &s);
 }
 
 /* ---- The run ---- */
@@ -181,7 +192,7 @@ typedef struct bound {
     ag__buffer *memory;
     const ag__execution *e;
     char *scratch; /* of the first share */
-    size_t each;   /* bytes of it */
+    sizes size;
 } bound;
 
 /* Returns the end of their memory. */
@@ -222,7 +233,7 @@ static void bind_attributes(const ag__running *r) {
 
 /* False, with an error, if out of memory. */
 static bool bind(bound *b, ag__execution *e, const ag__region *g) {
-    size_t bytes = ag__region_bytes(e, g);
+    size_t bytes = bytes_of(e, g, &b->size);
     const ag__plan *plan = e->plan;
     b->memory = e->provided;
     if (b->memory) b->memory->refs++;
@@ -235,8 +246,7 @@ static bool bind(bound *b, ag__execution *e, const ag__region *g) {
     b->r.step = (uintptr_t *)(void *)(b->r.partial + g->folds);
     b->r.attributes = (const void **)(void *)(b->r.step + g->cells);
     b->r.moves = (void *)(b->r.attributes + g->attributes);
-    b->scratch = place_folds(e, &b->r, start + head_bytes(g));
-    b->each = share_bytes(e, g);
+    b->scratch = place_folds(e, &b->r, start + b->size.head);
     b->e = e;
     bind_attributes(&b->r);
     bind_cells(&b->r);
@@ -287,7 +297,7 @@ static void run_share(void *b_, int i, int n) {
     const bound *b = b_;
     const int64_t units = ag__region_units(b->r.region), first = ag__share_start(units, i, n),
                   end = ag__share_start(units, i + 1, n);
-    char *scratch = b->scratch + (size_t)i * b->each;
+    char *scratch = b->scratch + (size_t)i * b->size.each;
     char **address = (char **)(void *)(scratch + scratch_bytes(b->r.region));
     if (b->r.region->products) run_by_rows(b, first, end, scratch, address, scratch + own_bytes(b->r.region));
     else ag__run_units(&b->r, first, end, scratch, address);
@@ -327,7 +337,7 @@ bool ag__region_run(ag__execution *e, const ag__region *g) {
         ag__region_drop_outputs(e, g);
         return false;
     }
-    ag__parallel(shares_of(e, g), run_share, &b);
+    ag__parallel(b.size.shares, run_share, &b);
     for (const ag__instruction *q; (q = next_fold(e->plan, g, &k)) != NULL;)
         finish_fold(g, q, e->c->table[q->node], b.r.partial[q->y]);
     ag__buffer_drop(e->c->tape, b.memory);
