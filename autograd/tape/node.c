@@ -113,8 +113,8 @@ void ag__node_marks_free(ag_tape *tape) {
 ag_tensor *ag__record(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag__layout *layout, int n,
                       ag_tensor *const x[], const void *attributes, size_t bytes) {
     const size_t more = (size_t)n * sizeof(ag_tensor *) + bytes;
-    bool room = tape->next != tape->next_end || ag__slot(tape);
-    ag_tensor **input = room ? more ? ag__arena(tape, more) : &tape->nil /* for nothing */ : NULL;
+    ag_tensor **input = ag__arena_rest(tape, more); /* mostly: for nothing, too */
+    if (!input && (tape->next != tape->next_end || ag__slot(tape))) input = ag__arena(tape, more);
     if (!input) return ag__fail_on(tape, op->name, AG_ERR_MEMORY, "out of memory (another tensor)");
     ag_tensor *t = ag__append(op, tape, dtype, layout, n, bytes, input);
     unsigned from_inputs = 0;

@@ -217,16 +217,14 @@ static const ag__layout *decide(ag_infer *r) {
 
 static const ag__layout *decide_at_length(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes,
                                           ag_dtype *dtype, int64_t *offset) {
-    ag_infer r = {.op = op,
-                  .n = n,
-                  .x = x,
-                  .attributes = attributes,
-                  .attribute_bytes = bytes,
-                  .dtype = (ag_dtype)x[n - 1]->dtype,
-                  .tape = x[0]->tape};
     const ag__layout *l = x[0]->layout;
-    r.shape.rank = l->rank;
-    memcpy(r.shape.extent, l->extent, (size_t)l->rank * sizeof *l->extent);
+    ag_infer r; /* set in parts: gcc clears the whole by one instruction, which takes as long as the rest */
+    r.op = op, r.n = n, r.x = x, r.tape = x[0]->tape;
+    r.attributes = attributes, r.attribute_bytes = bytes;
+    r.dtype = (ag_dtype)x[n - 1]->dtype, r.offset = 0;
+    r.shape = (ag_shape){.rank = l->rank};
+    memset(r.stride, 0, sizeof r.stride);
+    for (int i = 0; i < l->rank; i++) r.shape.extent[i] = l->extent[i];
     l = decide(&r);
     if (!l) ag_reject(&r, AG_ERR_SHAPE, "the operation refused its inputs"); /* unless it has given a reason */
     *dtype = r.dtype;
