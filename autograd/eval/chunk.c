@@ -22,12 +22,16 @@ static void put_bytes(uint32_t **at, const void *from, size_t bytes) {
     *at += words;
 }
 
+static inline uint32_t *first_layout(ag__structure *s, const ag__layout *l) {
+    return &s->first_layout[l->hash % AG__STRUCTURE_BUCKETS];
+}
+
 /* Number a layout that has no number yet: with that of an equal one or, written down, one of its own. */
 static bool put_new_layout(numbering *n, const ag__layout *l, uint32_t **at) {
     ag__structure *s = n->s;
     if (!AG__ROOM(&n->maker, &s->layouts, 1)) return false;
     const ag__known_layout *list = s->layouts.at;
-    uint32_t fresh = s->layouts.count, *first = &s->first_layout[l->hash % AG__STRUCTURE_BUCKETS], equal = *first;
+    uint32_t fresh = s->layouts.count, *first = first_layout(s, l), equal = *first;
     while (equal && !ag__layouts_same(list[equal - 1].layout, l)) equal = list[equal - 1].next;
     ag__known_layout known = {l, equal ? list[equal - 1].number : s->distinct++, *first};
     s->layouts.at[s->layouts.count++] = known;
@@ -48,9 +52,13 @@ static inline bool put_layout(numbering *n, const ag__layout *l, uint32_t **at) 
     return true;
 }
 
+static inline uint32_t *first_number(ag__structure *s, uint64_t bits) {
+    return &s->first_number[ag__mix(1, bits) >> 32 & (AG__STRUCTURE_BUCKETS - 1)];
+}
+
 /* The index of a number among the chunk's distinct ones; AG__NUMBERS if it is new and there is no room. */
 static inline uint32_t which_number(ag__structure *s, uint64_t bits) {
-    uint32_t *first = &s->first_number[ag__mix(1, bits) >> 32 & (AG__STRUCTURE_BUCKETS - 1)], at = *first;
+    uint32_t *first = first_number(s, bits), at = *first;
     while (at && s->number[at - 1].bits != bits) at = s->number[at - 1].next;
     if (at) return at - 1;
     if (s->numbers == AG__NUMBERS) return AG__NUMBERS;
@@ -77,7 +85,6 @@ static const double usual_identity[] = {0, -0.0, 1};
 
 static void begin_numbers(ag__structure *s) {
     s->numbers = 0;
-    memset(s->first_number, 0, sizeof s->first_number);
     for (size_t i = 0; i < sizeof usual_identity / sizeof *usual_identity; i++)
         which_number(s, bits_of(&usual_identity[i]));
 }
@@ -125,7 +132,6 @@ static bool begin_words(numbering *n, uint32_t edges) {
     enum { FIRST = 3 };
     ag__structure *s = n->s;
     s->words.count = s->layouts.count = s->distinct = 0;
-    memset(s->first_layout, 0, sizeof s->first_layout);
     begin_numbers(s);
     const uint32_t first[] = {n->c->nodes, edges, n->c->final};
     if (!AG__ROOM(&n->maker, &s->words, FIRST)) return false;
@@ -231,6 +237,12 @@ static bool take_arrays(ag__chunk *c, uint32_t edges) {
     return true;
 }
 
+/* No bucket has an entry any more: there are fewer entries than buckets, mostly. */
+static void clear_buckets(ag__structure *s) {
+    for (uint32_t i = 0; i < s->layouts.count; i++) *first_layout(s, s->layouts.at[i].layout) = 0;
+    for (uint32_t i = 0; i < s->numbers; i++) *first_number(s, s->number[i].bits) = 0;
+}
+
 bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amount, ag__structure *s, ag__chunk *c) {
     *c = (ag__chunk){.evaluation = e, .tape = e->tape, .nodes = amount->nodes, .count = amount->nodes};
     c->scratch.tape = e->tape;
@@ -238,7 +250,10 @@ bool ag__chunk_take(const ag__evaluation *e, uint32_t low, const ag__amount *amo
     c->exact = amount->work < (double)amount->nodes * AG__AT_FIRST_SIGHT;
     c->little = amount->work < (double)amount->nodes * AG__SEVERAL;
     numbering n = {.c = c, .s = s, .maker = {.tape = e->tape}};
-    return s && take_arrays(c, amount->edges) && begin_words(&n, amount->edges) && number_nodes(&n, low);
+    if (!s || !take_arrays(c, amount->edges)) return false;
+    const bool good = begin_words(&n, amount->edges) && number_nodes(&n, low);
+    clear_buckets(s);
+    return good;
 }
 
 void ag__chunk_drop(ag__chunk *c) { ag__scratch_drop(&c->scratch); }

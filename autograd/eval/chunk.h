@@ -26,10 +26,10 @@ typedef struct ag__structure {
     ag__numbers words;
     AG__LIST(ag__known_layout) layouts;           /* of the chunk, */
     uint32_t distinct;                            /* how many different ones, */
-    uint32_t first_layout[AG__STRUCTURE_BUCKETS]; /* and the latest of each hash, plus 1 */
+    uint32_t first_layout[AG__STRUCTURE_BUCKETS]; /* and the latest of each hash, plus 1; all 0 between chunks */
     uint32_t numbers;                             /* its distinct numbers, */
     ag__known_number number[AG__NUMBERS];
-    uint32_t first_number[AG__STRUCTURE_BUCKETS]; /* and the latest of each hash, plus 1 */
+    uint32_t first_number[AG__STRUCTURE_BUCKETS]; /* and the latest of each hash, plus 1; likewise */
 } ag__structure;
 
 void ag__structure_free(ag_tape *tape, ag__structure *s);

@@ -8,12 +8,15 @@
 /* ---- Marks ---- */
 
 ag__position ag__position_now(const ag_tape *tape) {
-    return (ag__position){.count = tape->count,
-                          .slab = tape->slab,
-                          .used = tape->slab ? tape->slab->used : 0,
-                          .labels = tape->labels,
-                          .scope = tape->scope,
-                          .vain_scopes = tape->vain_scopes};
+    ag__position p; /* set in parts: it is not cleared first */
+    p.serial = 0;
+    p.count = tape->count;
+    p.slab = tape->slab;
+    p.used = tape->slab ? tape->slab->used : 0;
+    p.labels = tape->labels;
+    p.scope = tape->scope;
+    p.vain_scopes = tape->vain_scopes;
+    return p;
 }
 
 static bool grow_marks(ag_tape *tape) {
