@@ -149,9 +149,13 @@ bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {
     return a == b || (a->rank == b->rank && ag__same_numbers(2 * a->rank, a->extent, b->extent));
 }
 
+/* Of up to two axes, as most are, in one expression: it is built where the caller wants it. What is built elsewhere and
+ * copied there waits for its parts. */
 ag_shape ag__layout_shape(const ag__layout *l) {
-    ag_shape shape = {l->rank, {0}};
-    memcpy(shape.extent, l->extent, (size_t)l->rank * sizeof(int64_t));
+    const int rank = l->rank;
+    if (rank <= 2) return (ag_shape){rank, {rank > 0 ? l->extent[0] : 0, rank > 1 ? l->extent[1] : 0}};
+    ag_shape shape = {rank, {0}};
+    memcpy(shape.extent, l->extent, (size_t)rank * sizeof(int64_t));
     return shape;
 }
 
