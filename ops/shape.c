@@ -38,6 +38,11 @@ static bool take_shape(ag_infer *r) {
     return true;
 }
 
+/* All of x, as it has been found out that it can be shown. */
+static ag_tensor *shown(const ag_op *op, ag_tensor *x, const ag_shape *shape, const int64_t *stride, const extents *e) {
+    return ag__record_view(op, x, ag__layout_new(x->tape, shape, stride), 0, e, extents_bytes(e));
+}
+
 static bool rank_fits(const char *name, ag_tensor *x, int rank, ag_tensor **nil) {
     if (rank >= 0 && rank <= AG_MAX_RANK) return true;
     *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "the new shape would have %d axes, not 0 to %d", rank, AG_MAX_RANK);
@@ -142,7 +147,7 @@ static ag_tensor *reshaped(ag_tensor *x, ag_shape *shape) {
     set_extents(&e, shape);
     if (ag__shape_valid(shape, &size, &why) && size == x->layout->size) {
         const bool shows = reshape_strides(x->layout, shape, stride);
-        if (shows && size) return ag__record_view(&ag__op_reshape, x, shape, stride, &e, extents_bytes(&e));
+        if (shows && size) return shown(&ag__op_reshape, x, shape, stride, &e);
         if (!shows) x = ag_contiguous(x);
     }
     return ag_apply(&ag__op_reshape, 1, &x, &e, extents_bytes(&e));
@@ -309,7 +314,7 @@ ag_tensor *ag__broadcast(ag_tensor *x, const ag_shape *shape) {
     set_extents(&e, shape);
     if (shape->rank >= x->layout->rank && broadcast_strides(x->layout, shape, stride) < 0 &&
         ag__shape_valid(shape, &size, &why) && size)
-        return ag__record_view(&ag__op_broadcast_to, x, shape, stride, &e, extents_bytes(&e));
+        return shown(&ag__op_broadcast_to, x, shape, stride, &e);
     return ag_apply(&ag__op_broadcast_to, 1, &x, &e, extents_bytes(&e));
 }
 
@@ -371,7 +376,12 @@ const ag_op ag__op_stop_gradient = {.name = "stop_gradient",
                                     .infer = stop_infer,
                                     .vjp = ag_zero_vjp};
 
-ag_tensor *ag_stop_gradient(ag_tensor *x) { return ag_apply(&ag__op_stop_gradient, 1, &x, NULL, 0); }
+ag_tensor *ag_stop_gradient(ag_tensor *x) {
+    ag_tensor *nil;
+    return ag__inputs_usable("stop_gradient", 1, &x, &nil)
+               ? ag__record_view(&ag__op_stop_gradient, x, x->layout, 0, NULL, 0)
+               : nil;
+}
 
 /* ---- concat ---- */
 

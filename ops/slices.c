@@ -38,6 +38,14 @@ static bool reject_outside(const ag_infer *r, int64_t start, int64_t step, int64
                      (long long)m, (long long)start, (long long)step, axis, (long long)n);
 }
 
+/* The layout of that part of x: shape and strides, which are those of x before; and where it begins in x. */
+static int64_t take_part(const range *p, ag_shape *shape, int64_t *stride) {
+    const int64_t from = p->extent > 0 ? p->start * stride[p->axis] : 0;
+    stride[p->axis] = stride_of(p->step, p->extent, stride[p->axis]);
+    shape->extent[p->axis] = p->extent;
+    return from;
+}
+
 static bool slice_infer(ag_infer *r) {
     const range *p = r->attributes;
     const ag_tensor *x = r->x[0];
@@ -45,9 +53,7 @@ static bool slice_infer(ag_infer *r) {
         return ag_reject(r, AG_ERR_RANGE, "%lld indices from %lld, step %lld, are not all on axis %lld",
                          (long long)p->extent, (long long)p->start, (long long)p->step, (long long)p->axis);
     memcpy(r->stride, ag__strides(x->layout), (size_t)r->shape.rank * sizeof(int64_t));
-    r->offset = x->offset + (p->extent > 0 ? p->start * r->stride[p->axis] : 0);
-    r->stride[p->axis] = stride_of(p->step, p->extent, r->stride[p->axis]);
-    r->shape.extent[p->axis] = p->extent;
+    r->offset = x->offset + take_part(p, &r->shape, r->stride);
     return true;
 }
 
@@ -91,7 +97,12 @@ static ag_tensor *record_slice(const char *name, ag_tensor *x, int axis, int64_t
     if (step == 0) return ag__fail(name, 1, &x, AG_ERR_RANGE, "step 0 leads nowhere");
     range p = work_out_slice(a, x->layout->extent[a], start, stop, step);
     if (p.extent == x->layout->extent[a] && p.start == 0 && p.step == 1) return ag__unchanged(x);
-    return ag_apply(&ag__op_slice, 1, &x, &p, sizeof p);
+    if (p.extent == 0 || x->layout->size == 0) return ag_apply(&ag__op_slice, 1, &x, &p, sizeof p);
+    ag_shape shape = ag__layout_shape(x->layout);
+    int64_t stride[AG_MAX_RANK];
+    memcpy(stride, ag__strides(x->layout), (size_t)shape.rank * sizeof *stride);
+    const int64_t from = take_part(&p, &shape, stride);
+    return ag__record_view(&ag__op_slice, x, ag__layout_new(x->tape, &shape, stride), from, &p, sizeof p);
 }
 
 ag_tensor *ag_slice(ag_tensor *x, int axis, int64_t start, int64_t stop, int64_t step) {

@@ -34,7 +34,7 @@ static inline bool carries_gradient(const ag_tensor *t) {
 static inline bool is_active(const scan *s, const ag_tensor *t) { return t->flags & AG__ACTIVE && t->id >= s->low; }
 
 /* A VJP may itself differentiate: the outer scan's marks are saved, and restored later. */
-static void exchange_marks(const scan *s) {
+static AG__RARE void exchange_marks(const scan *s) {
     for (uint32_t id = s->low; s->outer && id < s->high; id++) {
         ag_tensor *t = ag__node(s->tape, id);
         bool active = t->flags & AG__ACTIVE;

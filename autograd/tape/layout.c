@@ -149,8 +149,8 @@ bool ag__layouts_same(const ag__layout *a, const ag__layout *b) {
     return a == b || (a->rank == b->rank && ag__same_numbers(2 * a->rank, a->extent, b->extent));
 }
 
-/* Of up to two axes, as most are, in one expression: it is built where the caller wants it. What is built elsewhere and
- * copied there waits for its parts. */
+/* Most have up to two axes: one expression, which is built where the caller wants it. A copy of what was built apart
+ * waits for its parts. */
 ag_shape ag__layout_shape(const ag__layout *l) {
     const int rank = l->rank;
     if (rank <= 2) return (ag_shape){rank, {rank > 0 ? l->extent[0] : 0, rank > 1 ? l->extent[1] : 0}};

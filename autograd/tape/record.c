@@ -333,14 +333,13 @@ ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b) {
 
 /* ---- Views that the library decides ---- */
 
-ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag_shape *shape, const int64_t *stride,
+ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag__layout *layout, int64_t from,
                            const void *attributes, size_t bytes) {
     ag_tape *tape = x->tape;
     if (!(x = ag__current(x))) return tape->nil;
-    const ag__layout *layout = ag__layout_new(tape, shape, stride);
     if (!layout) return ag__fail(op->name, 1, &x, AG_ERR_MEMORY, "out of memory (another tensor)");
     ag_tensor *t = ag__record(op, tape, (ag_dtype)x->dtype, layout, 1, &x, attributes, bytes);
-    if (!(t->flags & AG__NIL)) t->offset = x->offset;
+    if (!(t->flags & AG__NIL)) t->offset = x->offset + from;
     return finished(t);
 }
 

@@ -494,8 +494,9 @@ AG__ALWAYS_INLINE uint16_t ag__flags_of(const ag_tape *tape, const ag_op *op, ag
 ag_tensor *ag__apply1(const ag_op *op, ag_tensor *x);
 ag_tensor *ag__apply2(const ag_op *op, ag_tensor *a, ag_tensor *b);
 ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s);
-/* A view of x, which is usable, from its first element on; shape and strides are not checked. */
-ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag_shape *shape, const int64_t *stride,
+/* A view of x, which is usable, from its element number `from` on, which is not checked, as the layout is not; NULL:
+ * memory for that was out. */
+ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag__layout *layout, int64_t from,
                            const void *attributes, size_t bytes);
 /* The shape to which x[…] are broadcast; false if two extents clash, on this axis, counted from the end. */
 bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]);
