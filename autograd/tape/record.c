@@ -427,8 +427,8 @@ ag_tensor *ag_apply(const ag_op *op, int n, ag_tensor *const x[], const void *at
     return decide_and_record(op, n, in, attributes, bytes);
 }
 
-AG__RARE ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape,
-                                    const void *attributes, size_t bytes) {
+ag_tensor *ag_apply_source(const ag_op *op, ag_tape *tape, ag_dtype dtype, ag_shape shape, const void *attributes,
+                           size_t bytes) {
     if (!op || !op->name || !tape || (bytes && !attributes))
         return ag__fail_on(tape, op && op->name ? op->name : "apply_source", AG_ERR_NULL,
                            tape ? "the operation, its name or the attributes are NULL" : "the tape is NULL");
