@@ -105,6 +105,8 @@ static inline void put_attributes(ag__structure *s, const ag_tensor *t, uint32_t
     else put_bytes(at, ag__attributes(t), t->attribute_bytes);
 }
 
+_Static_assert((int)AG_DTYPES <= 4 && AG__GRADIENT > 16, "the parts of a tensor's first word lie apart");
+
 /* A tensor. Of those outside the chunk, constants alone are written whole, with operation and attributes; random nodes
  * are written without their attributes. And whether it begins where its buffer does, and whether a backward scan has
  * recorded it. The first word says which others follow. False if out of memory. */
