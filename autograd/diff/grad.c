@@ -179,8 +179,7 @@ static void end_calls(const calling *call, ag_tape *tape) {
 }
 
 /* Products may be weak where t is not below a choice. */
-static inline void begin_node(ag_tape *tape, const ag_tensor *t, bool weak) {
-    const ag__about_node *about = ag__about(t);
+static inline void begin_node(ag_tape *tape, const ag_tensor *t, const ag__about_node *about, bool weak) {
     tape->inside.name = t->op->name;
     tape->weak = weak;
     tape->fresh.file = about->file;
@@ -201,11 +200,11 @@ static bool refuse_contribution(const ag_tensor *t, const char *why) {
     return false;
 }
 
-static inline bool hand_down(const scan *s, calling *call, ag_tensor *t) {
+static inline bool hand_down(const scan *s, calling *call, ag_tensor *t, const ag__about_node *about) {
     ag_tape *tape = s->tape;
     ag_tensor **sum = cotangent_of(s, t);
     const bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
-    begin_node(tape, t, !chosen);
+    begin_node(tape, t, about, !chosen);
     if ((s->parts[t->id - s->low] & TERMS) >= SEVERAL) *sum = added_up(*sum);
     ag_tensor *g = *sum;
     if (g->flags & AG__NIL) return false;
@@ -234,9 +233,10 @@ static bool scan_nodes(const scan *s, calling *call) {
         t->flags &= (uint16_t)~AG__ACTIVE;
         ag__fetch_before(t, id, fetched);
         if (!*cotangent_of(s, t)) continue;
-        ag__set_part(s->tape, ag__part_node(t));
-        placed = placed && ag__about(t)->file;
-        if (hand_down(s, call, t)) continue;
+        const ag__about_node *about = ag__about(t);
+        ag__set_part(s->tape, about->part == AG__NO_PART ? NULL : ag__node(s->tape, about->part));
+        placed = placed && about->file;
+        if (hand_down(s, call, t, about)) continue;
         unmark(s, id);
         return false;
     }
@@ -445,7 +445,7 @@ AG__RARE ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     t->tape->in_gradient = true;
     calling call;
     begin_calls(&call, t->tape);
-    begin_node(t->tape, t, false);
+    begin_node(t->tape, t, ag__about(t), false);
     ag_tensor *c = t->op->vjp ? call_vjp(&call, t, g, i) : NULL;
     end_calls(&call, t->tape);
     t->tape->in_gradient = former;
