@@ -365,6 +365,34 @@ START_TEST(many_structures_in_turn_are_planned_once) {
 }
 END_TEST
 
+/* One of many structures with as many words. */
+static double run_alike(ag_tensor *x, int64_t nodes, int number) {
+    ag_mark mark = ag_tape_mark(tape);
+    for (int64_t i = 0; i < nodes; i++) x = i < 12 && number >> i & 1 ? ag_tanh(x) : ag_sin(x);
+    const double y = ag_element(x, 1);
+    ag_tape_rewind(tape, mark);
+    return y;
+}
+
+/* Plans that are looked at first are dropped for others, whose structures have another number of words. */
+START_TEST(a_plan_that_was_dropped_is_not_looked_at) {
+    enum { FEWEST = 2, LITTLE = 8, OLD = 300 };
+    double first[LITTLE];
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2), 0);
+    for (int n = FEWEST; n < LITTLE; n++) first[n] = run_alike(x, n, 0);
+    for (int i = 0; i < OLD; i++) run_structure(0);
+    int64_t bytes = 0, former = -1;
+    for (int number = 0; number < 4096 && bytes > former; number++) {
+        former = bytes;
+        run_alike(x, AG__CHUNK / 2, number);
+        bytes = ag_tape_memory(tape).plan_bytes;
+    }
+    ck_assert_int_le(bytes, former);
+    for (int n = FEWEST; n < LITTLE; n++) ck_assert(run_alike(x, n, 0) == first[n]);
+}
+END_TEST
+
 /* ---- Numbers that change ---- */
 
 /* A training step with a decaying rate and changing corrections of moments, as an attribute and as a constant. */
@@ -592,6 +620,7 @@ int main(void) {
     tcase_add_test(t, what_is_not_kept_changes_no_bit);
     t = tape_group(suite, "kept");
     if (usual_pieces(1)) tcase_add_test(t, many_structures_in_turn_are_planned_once);
+    if (usual_pieces(1)) tcase_add_test(t, a_plan_that_was_dropped_is_not_looked_at);
     tcase_add_loop_test(t, a_number_that_changes_needs_no_other_plan, 0, 6);
     tcase_add_test(t, evaluations_of_many_chunks_find_their_plans);
     tcase_add_test(t, plans_have_a_bounded_number_of_bytes);
