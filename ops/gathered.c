@@ -132,7 +132,7 @@ static part share(int64_t count, int64_t whole, int i, int n) {
 }
 
 /* A product's bits are the same by tiles and by packing, and in any part of it. */
-static int way_of(const ag__product *p) {
+AG__SHORT static int way_of(const ag__product *p) {
     const int way = ag__way_of(p);
     return way == AG__BY_PACKING ? way : AG__BY_TILES;
 }
@@ -243,12 +243,12 @@ static void sum_leaf(const running *w, char *memory, part f, int64_t i, char *t)
     }
 }
 
-static char *sum_of(const running *w, int branch, int64_t from) {
+AG__SHORT static char *sum_of(const running *w, int branch, int64_t from) {
     return w->sums + (size_t)((branch * w->free + from) * w->g->n * w->size);
 }
 
 /* Sum k of those of a branch that wait to be joined; the first is the branch's own. */
-static char *waiting_sum(const running *w, char *memory, int branch, part f, int k) {
+AG__SHORT static char *waiting_sum(const running *w, char *memory, int branch, part f, int k) {
     return k == 0 ? sum_of(w, branch, f.from) : memory + w->bytes - (size_t)k * w->one_sum;
 }
 
@@ -329,7 +329,7 @@ static int threads_for(const ag_call *call, double work) {
     return most < 2 ? 1 : most < call->threads ? (int)most : call->threads;
 }
 
-bool ag__multiply_gathered(const ag_call *call, const ag__gathering *g) {
+AG__SHORT bool ag__multiply_gathered(const ag_call *call, const ag__gathering *g) {
     running w = {.g = g,
                  .size = (int64_t)ag_dtype_size(g->dtype),
                  .free = ag__walk_size(&g->free),

@@ -287,7 +287,7 @@ static bool add_index(const ag__places *p, const numbering *n, int k, int64_t *t
 }
 
 /* Offsets: an array whose axes are those along which an index varies. */
-static bool combined(const ag__places *p, numbering *n) {
+AG__SHORT static bool combined(const ag__places *p, numbering *n) {
     int64_t size = 1;
     n->axis = -1, n->step = 1, n->span = 1;
     for (int r = p->other->rank - 1; r >= 0; r--) {

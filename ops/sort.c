@@ -390,7 +390,7 @@ static bool argsort_infer(ag_infer *r) {
     return good;
 }
 
-static bool argtopk_infer(ag_infer *r) {
+AG__SHORT static bool argtopk_infer(ag_infer *r) {
     const order *o = r->attributes;
     if (!order_accepted(r)) return false;
     int64_t *extent = &r->shape.extent[r->shape.rank - 1];
@@ -402,7 +402,7 @@ static bool argtopk_infer(ag_infer *r) {
     return true;
 }
 
-static bool argrank_infer(ag_infer *r) {
+AG__SHORT static bool argrank_infer(ag_infer *r) {
     const order *o = r->attributes;
     if (!order_accepted(r)) return false;
     int64_t *extent = &r->shape.extent[r->shape.rank - 1];

@@ -117,7 +117,7 @@ const ag_op ag__op_arange = {.name = "arange",
                              .infer = arange_infer,
                              .eval = arange_eval};
 
-static ag_tensor *progress(ag_tape *tape, ag_dtype dtype, int64_t n, progression p) {
+AG__SHORT static ag_tensor *progress(ag_tape *tape, ag_dtype dtype, int64_t n, progression p) {
     return ag_apply_source(&ag__op_arange, tape, dtype, AG_SHAPE(n), &p, sizeof p);
 }
 
@@ -210,8 +210,8 @@ static bool random_eval(const ag_call *call, maker *make, int64_t each) {
     return true;
 }
 
-static ag_tensor *apply_random(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape, double first,
-                               double second) {
+AG__SHORT static ag_tensor *apply_random(const ag_op *op, ag_tape *tape, ag_dtype dtype, const ag_shape *shape,
+                                         double first, double second) {
     stream s = {first, second, 0, 0};
     if (tape) s.draw = ag__next_draw(tape, &s.seed);
     ag_tensor *y = ag_apply_source(op, tape, dtype, *shape, &s, sizeof s);
@@ -219,7 +219,7 @@ static ag_tensor *apply_random(const ag_op *op, ag_tape *tape, ag_dtype dtype, c
     return y;
 }
 
-static bool random_infer(ag_infer *r) {
+AG__SHORT static bool random_infer(ag_infer *r) {
     const stream *s = r->attributes;
     const double most = r->dtype == AG_F32 ? (double)FLT_MAX : DBL_MAX;
     if (r->dtype != AG_F32 && r->dtype != AG_F64)

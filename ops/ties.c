@@ -225,14 +225,14 @@ static bool is_like(ag_infer *r, int k) {
     return same || ag_reject(r, AG_ERR_SHAPE, "the extents of the second must be 1, or those of the first");
 }
 
-static bool ties_eval(const ag_call *call) {
+AG__SHORT static bool ties_eval(const ag_call *call) {
     const ag_array *y = &call->y;
     sharing s = {.counts = true};
     if (call->x[0].size == 0) memset(y->data, 0, (size_t)y->size * ag_dtype_size(y->dtype));
     return share_out(call, &s, y->data, y->stride, 0);
 }
 
-static bool ties_infer(ag_infer *r) {
+AG__SHORT static bool ties_infer(ag_infer *r) {
     r->shape = ag_shape_of(r->x[1]);
     return is_like(r, 1);
 }

@@ -394,7 +394,7 @@ static bool one_tape(const char *name, ag_tensor *y, int n, ag_tensor *const x[]
     return true;
 }
 
-static ag_tape *any_tape(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[]) {
+AG__SHORT static ag_tape *any_tape(int ny, ag_tensor *const y[], int nx, ag_tensor *const x[]) {
     for (int i = 0; y && i < ny; i++)
         if (ag_tape_of(y[i])) return y[i]->tape;
     for (int i = 0; x && i < nx; i++)
