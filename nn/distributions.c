@@ -52,10 +52,90 @@ static ag_tensor *is_whole(const about *d) {
 static ag_tensor *sum_last(ag_tensor *x) { return ag__sum_along(x, -1, false); }
 static ag_tensor *sum3(ag_tensor *x, ag_tensor *y, ag_tensor *z) { return ag_add(ag_add(x, y), z); }
 static ag_tensor *less_one(ag_tensor *x) { return ag_add_scalar(x, -1); }
+static ag_tensor *half(ag_tensor *x) { return ag_scale(x, 0.5); }
+static ag_tensor *complement(ag_tensor *p) { return ag_rsub_scalar(1, p); }
 static ag_tensor *log_1_minus(ag_tensor *p) { return ag_log1p(ag_neg(p)); }
 
 static ag_tensor *first(const about *d) { return d->a; }
 static ag_tensor *no_number(const about *d) { return ag_add(none(d), ag_scale(d->a, 0)); }
+
+/* ---- What does not cancel ----
+ *
+ * Logarithms of Γ of large numbers are far larger than what is left of their sums and differences. So from FAR on the
+ * large parts of Stirling's formula, ln Γ(x) = (x − ½)·ln x − x + ½·ln 2π + S(x), are taken together by hand, as in
+ * C. Loader (2000), Fast and accurate computation of binomial probabilities. S is a polynomial in 1/x, and so are its
+ * slopes, whatever the order. */
+
+static const double HALF_LOG_2_PI = 0.91893853320467274178;
+enum { FAR = 20, TERMS = 5 };
+
+static ag_tensor *is_far(ag_tensor *x) { return ag_less(ag_scalar(ag_tape_of(x), ag_dtype_of(x), FAR), x); }
+
+/* Numerators and denominators, from that of the largest power down. */
+typedef int16_t fraction[2];
+static const fraction of_stirling[TERMS] = {{1, 1188}, {-1, 1680}, {1, 1260}, {-1, 360}, {1, 12}};
+
+/* A polynomial, each coefficient times one more than twice its power if `steep`. */
+static ag_tensor *polynomial(const fraction *c, bool steep, ag_tensor *x) {
+    ag_tensor *y = NULL;
+    for (int k = 0;; k++) {
+        const double number = c[k][0] * (steep ? 2 * (TERMS - k) - 1 : 1) / (double)c[k][1];
+        y = y ? ag_add_scalar(y, number) : ag_scale(x, number);
+        if (k == TERMS - 1) return y;
+        if (k > 0) y = ag_mul(y, x);
+    }
+}
+
+/* Σ c·x^(1 − 2k), k = 1, 2, …, or the negative of its slope: S of Stirling's, for x > FAR. */
+static ag_tensor *series(const fraction *c, bool steep, ag_tensor *x) {
+    ag_tensor *r = ag_rdiv_scalar(1, x), *v = ag_square(r);
+    return ag_mul(steep ? v : r, polynomial(c, steep, v));
+}
+static ag_tensor *stirling_rest(ag_tensor *x) { return series(of_stirling, false, x); }
+
+/* The part of an entropy that is of a series f: f(x) − (x + s)·f′(x) + s/(2x) + ½ + ½·ln 2π. */
+static ag_tensor *entropy_by(const fraction *c, double s, ag_tensor *x) {
+    ag_tensor *steep = ag_mul(ag_add_scalar(x, s), series(c, true, x));
+    return ag_add_scalar(sum3(series(c, false, x), steep, ag_rdiv_scalar(0.5 * s, x)), 0.5 + HALF_LOG_2_PI);
+}
+
+/* r − 1 − ln r: the rounding of a quotient r counts for nothing near 1, where both have it. */
+static ag_tensor *excess(ag_tensor *r) { return ag_sub(less_one(r), ag_log(r)); }
+
+/* x·ln(x/m) + m − x for x, m >= 0. */
+static ag_tensor *deviance_by(ag_tensor *x, ag_tensor *m, ag_tensor *log_m) {
+    ag_tensor *more = ag_sub(m, x), *far = ag_add(more, ag_strong_mul(x, ag_sub(ag_log(x), log_m)));
+    return ag_where(ag_less(ag_abs(more), half(x)), ag_mul(x, excess(ag_div(m, x))), far);
+}
+
+/* k·ln m − m − ln Γ(a), a = k + 1. */
+static ag_tensor *of_count(ag_tensor *k, ag_tensor *a, ag_tensor *m, ag_tensor *log_m) {
+    ag_tensor *far = sum3(deviance_by(k, m, log_m), half(ag_log(k)), ag_add_scalar(stirling_rest(k), HALF_LOG_2_PI));
+    return ag_where(is_far(k), ag_neg(far), ag_sub(ag_sub(ag_strong_mul(k, log_m), m), ag_lgamma(a)));
+}
+
+/* The logarithm of the probability that of n = k + l it are k, each with the probability p, and `more`, for k, l > FAR;
+ * else y. */
+static ag_tensor *of_counts(ag_tensor *k, ag_tensor *l, ag_tensor *p, ag_tensor *more, ag_tensor *y) {
+    ag_tensor *n = ag_add(k, l), *log_n = ag_log(n), *left, *right;
+    left = deviance_by(k, ag_mul(n, p), ag_add(log_n, ag_log(p)));
+    right = deviance_by(l, ag_mul(n, complement(p)), ag_add(log_n, log_1_minus(p)));
+    ag_tensor *large = ag_add_scalar(half(ag_sub(log_n, ag_add(ag_log(k), ag_log(l)))), -HALF_LOG_2_PI);
+    ag_tensor *rest = ag_sub(stirling_rest(n), ag_add(stirling_rest(k), stirling_rest(l)));
+    return ag_where(is_far(ag_minimum(k, l)), ag_sub(sum3(large, rest, more), ag_add(left, right)), y);
+}
+
+/* The entropy of gamma numbers of this shape, a + ln Γ(a) + (1 − a)·ψ(a). */
+static ag_tensor *entropy_of_shape(ag_tensor *a) {
+    ag_tensor *near = sum3(a, ag_lgamma(a), ag_mul(complement(a), ag_digamma(a)));
+    return ag_where(is_far(a), ag_add(entropy_by(of_stirling, -1, a), half(ag_log(a))), near);
+}
+
+/* The entropy of shares, of parts that add up to n, from the sum of those of their shapes; y where n is not large. */
+static ag_tensor *less_shape(ag_tensor *n, double others, ag_tensor *sum, ag_tensor *y) {
+    ag_tensor *whole = ag_add(entropy_of_shape(n), ag_scale(ag_digamma(n), others));
+    return ag_where(is_far(n), ag_sub(sum, whole), y);
+}
 
 /* (x − location)/scale */
 static ag_tensor *standard(const about *d) { return ag_div(ag_sub(d->x, d->a), d->b); }
@@ -83,7 +163,7 @@ static ag_tensor *uniform_log_prob(const about *d) {
     return within(d, both(ag_less_equal(d->a, d->x), ag_less(d->x, d->b)), ag_neg(ag_log(width(d))));
 }
 static ag_tensor *uniform_sample(const about *d) { return ag_draw_uniform(d->a, d->b); }
-static ag_tensor *uniform_mean(const about *d) { return ag_add(ag_scale(d->a, 0.5), ag_scale(d->b, 0.5)); }
+static ag_tensor *uniform_mean(const about *d) { return ag_add(half(d->a), half(d->b)); }
 static ag_tensor *uniform_variance(const about *d) { return ag_div_scalar(ag_square(width(d)), 12); }
 static ag_tensor *uniform_entropy(const about *d) { return ag_log(width(d)); }
 static ag_tensor *uniform_cdf(const about *d) { return ag_clamp(ag_div(ag_sub(d->x, d->a), width(d)), 0, 1); }
@@ -101,7 +181,7 @@ static ag_tensor *exponential_log_prob(const about *d) {
 static ag_tensor *exponential_sample(const about *d) { return ag_draw_exponential(d->a); }
 static ag_tensor *exponential_mean(const about *d) { return ag_rdiv_scalar(1, d->a); }
 static ag_tensor *exponential_variance(const about *d) { return ag_square(exponential_mean(d)); }
-static ag_tensor *exponential_entropy(const about *d) { return ag_rsub_scalar(1, ag_log(d->a)); }
+static ag_tensor *exponential_entropy(const about *d) { return complement(ag_log(d->a)); }
 static ag_tensor *exponential_cdf(const about *d) {
     ag_tensor *inside = ag_clamp(d->x, 0, (double)INFINITY);
     return ag_neg(ag_expm1(ag_neg(ag_mul(d->a, inside))));
@@ -121,8 +201,8 @@ static ag_tensor *laplace_variance(const about *d) { return ag_scale(ag_square(d
 static ag_tensor *laplace_entropy(const about *d) { return ag_add_scalar(ag_log(ag_scale(d->b, 2)), 1); }
 static ag_tensor *laplace_cdf(const about *d) {
     ag_tensor *z = standard(d), *below = ag_less(z, number(d, 0)), *part;
-    part = ag_scale(ag_exp(ag_where(below, z, ag_neg(z))), 0.5);
-    return ag_where(below, part, ag_rsub_scalar(1, part));
+    part = half(ag_exp(ag_where(below, z, ag_neg(z))));
+    return ag_where(below, part, complement(part));
 }
 static ag_tensor *laplace_divergence(const about *d) {
     ag_tensor *distance = ag_abs(ag_sub(d->a, d->qa)), *r = ag_div(d->b, d->qb);
@@ -170,16 +250,14 @@ static ag_tensor *gumbel_divergence(const about *d) {
 /* ---- Gamma ---- */
 
 static ag_tensor *gamma_log_prob(const about *d) {
-    ag_tensor *powers = ag_add(ag_mul(d->a, ag_log(d->b)), ag_strong_mul(less_one(d->a), ag_log(d->x)));
-    return within(d, from(d, 0), ag_sub(powers, ag_add(ag_mul(d->b, d->x), ag_lgamma(d->a))));
+    ag_tensor *log_b = ag_log(d->b), *log_m = ag_add(log_b, ag_log(d->x));
+    ag_tensor *y = of_count(less_one(d->a), d->a, ag_mul(d->b, d->x), log_m);
+    return within(d, from(d, 0), ag_add(y, log_b));
 }
 static ag_tensor *gamma_sample(const about *d) { return ag_draw_gamma(d->a, d->b); }
 static ag_tensor *gamma_mean(const about *d) { return ag_div(d->a, d->b); }
 static ag_tensor *gamma_variance(const about *d) { return ag_div(gamma_mean(d), d->b); }
-static ag_tensor *gamma_entropy(const about *d) {
-    ag_tensor *rest = ag_mul(ag_rsub_scalar(1, d->a), ag_digamma(d->a));
-    return ag_add(ag_sub(d->a, ag_log(d->b)), ag_add(ag_lgamma(d->a), rest));
-}
+static ag_tensor *gamma_entropy(const about *d) { return ag_sub(entropy_of_shape(d->a), ag_log(d->b)); }
 static ag_tensor *gamma_cdf(const about *d) {
     return ag_gammainc(d->a, ag_mul(d->b, ag_clamp(d->x, 0, (double)INFINITY)));
 }
@@ -198,10 +276,10 @@ static ag_tensor *slope(ag_tensor *y, ag_tensor *x) {
 }
 
 static ag_tensor *beta_log_prob(const about *d) {
-    ag_tensor *left = ag_strong_mul(less_one(d->a), ag_log(d->x));
-    ag_tensor *right = ag_strong_mul(less_one(d->b), log_1_minus(d->x));
-    ag_tensor *inside = both(from(d, 0), ag_less_equal(d->x, number(d, 1)));
-    return within(d, inside, ag_sub(ag_add(left, right), ag_lbeta(d->a, d->b)));
+    ag_tensor *k = less_one(d->a), *l = less_one(d->b), *left = ag_strong_mul(k, ag_log(d->x));
+    ag_tensor *near = ag_sub(ag_add(left, ag_strong_mul(l, log_1_minus(d->x))), ag_lbeta(d->a, d->b));
+    ag_tensor *y = of_counts(k, l, d->x, ag_log(ag_add(k, d->b)), near);
+    return within(d, both(from(d, 0), ag_less_equal(d->x, number(d, 1))), y);
 }
 static ag_tensor *beta_sample(const about *d) { return ag_draw_beta(d->a, d->b); }
 static ag_tensor *beta_mean(const about *d) { return ag_div(d->a, ag_add(d->a, d->b)); }
@@ -210,8 +288,9 @@ static ag_tensor *beta_variance(const about *d) {
     return ag_div(ag_mul(ag_div(d->a, sum), ag_div(d->b, sum)), ag_add_scalar(sum, 1));
 }
 static ag_tensor *beta_entropy(const about *d) {
+    ag_tensor *n = ag_add(d->a, d->b), *far = ag_add(entropy_of_shape(d->a), entropy_of_shape(d->b));
     ag_tensor *y = ag_lbeta(d->a, d->b), *left = ag_mul(less_one(d->a), slope(y, d->a));
-    return ag_sub(y, ag_add(left, ag_mul(less_one(d->b), slope(y, d->b))));
+    return less_shape(n, 1, far, ag_sub(ag_sub(y, left), ag_mul(less_one(d->b), slope(y, d->b))));
 }
 static ag_tensor *beta_cdf(const about *d) { return ag_betainc(d->a, d->b, ag_clamp(d->x, 0, 1)); }
 static ag_tensor *beta_divergence(const about *d) {
@@ -222,11 +301,29 @@ static ag_tensor *beta_divergence(const about *d) {
 
 /* ---- Student: a is the freedom, b the location, c the scale ---- */
 
+/* Whether the freedom v is so large that a series serves. */
+static ag_tensor *has_much(const about *d) { return is_far(half(half(d->a))); }
+static const fraction of_student[TERMS] = {{31, 36}, {-17, 112}, {1, 20}, {-1, 24}, {1, 4}};
+
+/* ½·ln v + ln B(½, v/2) */
+static ag_tensor *student_factor(const about *d) {
+    ag_tensor *near = ag_add(half(ag_log(d->a)), ag_lbeta(number(d, 0.5), half(d->a)));
+    return ag_where(has_much(d), ag_add_scalar(series(of_student, false, d->a), HALF_LOG_2_PI), near);
+}
+
+/* ½·(v + 1)·ln(1 + u), u = z²/v; for a small u ln(1 + u) is u less u·w − w³·(⅔ + ⅖w² + …), w = u/(2 + u). */
+static ag_tensor *student_tail(const about *d, ag_tensor *z) {
+    static const fraction c[TERMS] = {{2, 11}, {2, 9}, {2, 7}, {2, 5}, {2, 3}};
+    ag_tensor *square = ag_square(z), *u = ag_div(square, d->a), *w = ag_div(u, ag_add_scalar(u, 2));
+    ag_tensor *more = half(ag_add_scalar(d->a, 1)), *ww = ag_square(w);
+    ag_tensor *bend = ag_mul(w, ag_sub(u, ag_mul(ww, polynomial(c, false, ww))));
+    ag_tensor *far = ag_sub(half(ag_add(square, u)), ag_mul(more, bend));
+    return ag_where(ag_less(u, number(d, 1. / 16)), far, ag_mul(more, ag_log1p(u)));
+}
+
 static ag_tensor *student_log_prob(const about *d) {
-    ag_tensor *half = number(d, 0.5), *z = ag_div(ag_sub(d->x, d->b), d->c);
-    ag_tensor *tail = ag_mul(ag_scale(ag_add_scalar(d->a, 1), 0.5), ag_log1p(ag_div(ag_square(z), d->a)));
-    ag_tensor *factor = ag_add(ag_scale(ag_log(d->a), 0.5), ag_lbeta(half, ag_scale(d->a, 0.5)));
-    return ag_neg(sum3(tail, factor, ag_log(d->c)));
+    ag_tensor *z = ag_div(ag_sub(d->x, d->b), d->c);
+    return ag_neg(sum3(student_tail(d, z), student_factor(d), ag_log(d->c)));
 }
 static ag_tensor *student_sample(const about *d) { return ag_add(d->b, ag_mul(d->c, ag_draw_student(d->a))); }
 static ag_tensor *student_mean(const about *d) {
@@ -238,18 +335,18 @@ static ag_tensor *student_variance(const about *d) {
     return ag_where(ag_less(number(d, 2), d->a), y, beyond);
 }
 static ag_tensor *student_entropy(const about *d) {
-    ag_tensor *half = ag_scale(d->a, 0.5), *more = ag_scale(ag_add_scalar(d->a, 1), 0.5);
-    ag_tensor *y = ag_lbeta(number(d, 0.5), half), *tail = ag_mul(more, slope(y, half));
-    return ag_sub(sum3(ag_scale(ag_log(d->a), 0.5), y, ag_log(d->c)), tail);
+    ag_tensor *h = half(d->a), *more = half(ag_add_scalar(d->a, 1));
+    ag_tensor *near = ag_sub(student_factor(d), ag_mul(more, slope(ag_lbeta(number(d, 0.5), h), h)));
+    return ag_add(ag_where(has_much(d), entropy_by(of_student, 1, d->a), near), ag_log(d->c));
 }
 
 /* I(w; v/2, v/2) for z <= 0, with w = ½·(1 + z/r) and r = √(z² + v), written without cancellation. */
 static ag_tensor *student_cdf(const about *d) {
     ag_tensor *z = ag_div(ag_sub(d->x, d->b), d->c), *below = ag_less(z, number(d, 0)), *size, *root = ag_sqrt(d->a);
     size = ag_where(below, ag_neg(z), z);
-    ag_tensor *r = ag_hypot(z, root), *w = ag_scale(ag_mul(ag_div(root, r), ag_div(root, ag_add(r, size))), 0.5);
-    ag_tensor *half = ag_scale(d->a, 0.5), *tail = ag_betainc(half, half, w);
-    return ag_where(below, tail, ag_rsub_scalar(1, tail));
+    ag_tensor *r = ag_hypot(z, root), *w = half(ag_mul(ag_div(root, r), ag_div(root, ag_add(r, size))));
+    ag_tensor *h = half(d->a), *tail = ag_betainc(h, h, w);
+    return ag_where(below, tail, complement(tail));
 }
 
 /* ---- Bernoulli and binomial ---- */
@@ -261,14 +358,14 @@ static ag_tensor *of_two(ag_tensor *x, ag_tensor *others, ag_tensor *p) {
 
 static ag_tensor *bernoulli_log_prob(const about *d) {
     ag_tensor *inside = both(is_whole(d), ag_less_equal(d->x, number(d, 1)));
-    return within(d, inside, of_two(d->x, ag_rsub_scalar(1, d->x), d->a));
+    return within(d, inside, of_two(d->x, complement(d->x), d->a));
 }
 static ag_tensor *bernoulli_sample(const about *d) { return ag_draw_bernoulli(d->a); }
-static ag_tensor *bernoulli_variance(const about *d) { return ag_mul(d->a, ag_rsub_scalar(1, d->a)); }
-static ag_tensor *bernoulli_entropy(const about *d) { return ag_neg(of_two(d->a, ag_rsub_scalar(1, d->a), d->a)); }
+static ag_tensor *bernoulli_variance(const about *d) { return ag_mul(d->a, complement(d->a)); }
+static ag_tensor *bernoulli_entropy(const about *d) { return ag_neg(of_two(d->a, complement(d->a), d->a)); }
 static ag_tensor *bernoulli_cdf(const about *d) {
     ag_tensor *zero = number(d, 0), *one = number(d, 1), *known = ag_where(ag_equal(d->x, d->x), zero, none(d));
-    ag_tensor *y = ag_where(from(d, 1), one, ag_where(from(d, 0), ag_rsub_scalar(1, d->a), zero));
+    ag_tensor *y = ag_where(from(d, 1), one, ag_where(from(d, 0), complement(d->a), zero));
     return sum3(y, known, ag_scale(d->a, 0));
 }
 static ag_tensor *bernoulli_divergence(const about *d) {
@@ -277,19 +374,21 @@ static ag_tensor *bernoulli_divergence(const about *d) {
 }
 
 static ag_tensor *binomial_log_prob(const about *d) {
-    ag_tensor *others = ag_sub(d->a, d->x), *more = ag_add_scalar(d->a, 1);
+    ag_tensor *others = ag_sub(d->a, d->x), *more = ag_add_scalar(d->a, 1), *zero = number(d, 0);
     ag_tensor *ways = ag_add(ag_log(more), ag_lbeta(ag_add_scalar(d->x, 1), ag_add_scalar(others, 1)));
-    return within(d, both(is_whole(d), ag_less_equal(d->x, d->a)), ag_sub(of_two(d->x, others, d->b), ways));
+    ag_tensor *one_way = ag_equal(ag_minimum(d->x, others), zero);
+    ag_tensor *y = ag_sub(of_two(d->x, others, d->b), ag_where(one_way, zero, ways));
+    return within(d, both(is_whole(d), ag_less_equal(d->x, d->a)), of_counts(d->x, others, d->b, zero, y));
 }
 static ag_tensor *binomial_sample(const about *d) { return ag_draw_binomial(d->a, d->b); }
 static ag_tensor *binomial_mean(const about *d) { return ag_mul(d->a, d->b); }
-static ag_tensor *binomial_variance(const about *d) { return ag_mul(binomial_mean(d), ag_rsub_scalar(1, d->b)); }
+static ag_tensor *binomial_variance(const about *d) { return ag_mul(binomial_mean(d), complement(d->b)); }
 
 /* I(1 − p; n − k, k + 1) for k of 0 … n − 1. */
 static ag_tensor *binomial_cdf(const about *d) {
     ag_tensor *k = ag_floor(ag_clamp(d->x, 0, (double)INFINITY)), *zero = number(d, 0), *one = number(d, 1);
     ag_tensor *inside = both(from(d, 0), ag_less(k, d->a)), *others = ag_where(inside, ag_sub(d->a, k), one);
-    ag_tensor *y = ag_betainc(others, ag_add_scalar(ag_where(inside, k, zero), 1), ag_rsub_scalar(1, d->b));
+    ag_tensor *y = ag_betainc(others, ag_add_scalar(ag_where(inside, k, zero), 1), complement(d->b));
     return ag_where(from(d, 0), within_or(d, inside, y, 1), within_or(d, inside, y, 0));
 }
 
@@ -302,8 +401,7 @@ static ag_tensor *binomial_divergence(const about *d) {
 /* ---- Poisson ---- */
 
 static ag_tensor *poisson_log_prob(const about *d) {
-    ag_tensor *y = ag_sub(ag_strong_mul(d->x, ag_log(d->a)), d->a);
-    return within(d, is_whole(d), ag_sub(y, ag_lgamma(ag_add_scalar(d->x, 1))));
+    return within(d, is_whole(d), of_count(d->x, ag_add_scalar(d->x, 1), d->a, ag_log(d->a)));
 }
 static ag_tensor *poisson_sample(const about *d) { return ag_draw_poisson(d->a); }
 static ag_tensor *poisson_cdf(const about *d) {
@@ -352,11 +450,12 @@ static ag_tensor *dirichlet_sample(const about *d) { return ag_draw_dirichlet(d-
 static ag_tensor *dirichlet_mean(const about *d) { return ag_div(d->a, ag__sum_along(d->a, -1, true)); }
 static ag_tensor *dirichlet_variance(const about *d) {
     ag_tensor *mean = dirichlet_mean(d), *sum = ag__sum_along(d->a, -1, true);
-    return ag_div(ag_mul(mean, ag_rsub_scalar(1, mean)), ag_add_scalar(sum, 1));
+    return ag_div(ag_mul(mean, complement(mean)), ag_add_scalar(sum, 1));
 }
 static ag_tensor *dirichlet_entropy(const about *d) {
-    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag__sum_along(d->a, -1, true)));
-    return ag_sub(log_of_betas(d->a), sum_last(ag_mul(less_one(d->a), excess)));
+    ag_tensor *n = ag__sum_along(d->a, -1, true), *excess_of = ag_sub(ag_digamma(d->a), ag_digamma(n));
+    ag_tensor *near = ag_sub(log_of_betas(d->a), sum_last(ag_mul(less_one(d->a), excess_of)));
+    return less_shape(ag__squeezed(n, -1), (double)ag_extent(d->a, -1) - 1, sum_last(entropy_of_shape(d->a)), near);
 }
 static ag_tensor *dirichlet_divergence(const about *d) {
     ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag__sum_along(d->a, -1, true)));
@@ -501,8 +600,9 @@ static ag_tensor *half_width(const about *d) { return ag_div(ag_sub(d->b, d->a),
 
 /* E ln x of numbers between a and b, m·(1 − h) and m·(1 + h). */
 static ag_tensor *log_of_uniform(const about *d) {
-    ag_tensor *h = half_width(d), *less = ag_xlog1py(ag_rsub_scalar(1, h), ag_neg(h)), *half = number(d, 0.5);
-    ag_tensor *more = ag_mul(ag_add_scalar(h, 1), ag_log1p(h)), *m = ag_mul(ag_add(d->a, d->b), half);
+    ag_tensor *h = half_width(d), *less = ag_xlog1py(complement(h), ag_neg(h)), *m;
+    ag_tensor *more = ag_mul(ag_add_scalar(h, 1), ag_log1p(h));
+    m = half(ag_add(d->a, d->b));
     return ag_add(ag_log(m), less_one(ag_div(ag_sub(more, less), ag_scale(h, 2))));
 }
 
@@ -517,7 +617,7 @@ static ag_tensor *mean_log(const about *d) {
 static ag_tensor *log_mean_exp(const about *d) {
     ag_tensor *by = d->qb;
     switch (d->p) {
-    case AG_DIST_NORMAL: return ag_add(ag_div(ag_sub(d->qa, d->a), by), ag_scale(ag_square(ag_div(d->b, by)), 0.5));
+    case AG_DIST_NORMAL: return ag_add(ag_div(ag_sub(d->qa, d->a), by), half(ag_square(ag_div(d->b, by))));
     case AG_DIST_EXPONENTIAL: return ag_sub(ag_div(d->qa, by), ag_log1p(ag_rdiv_scalar(1, ag_mul(by, d->a))));
     case AG_DIST_GAMMA: return ag_sub(ag_div(d->qa, by), ag_mul(d->a, ag_log1p(ag_rdiv_scalar(1, ag_mul(by, d->b)))));
     case AG_DIST_UNIFORM: {
@@ -557,13 +657,13 @@ static ag_tensor *mean_log_of_q(const about *d) {
     case AG_DIST_NORMAL:
         if (d->p == AG_DIST_CAUCHY || d->p == AG_DIST_STUDENT) return NULL;
         e = ag_add(ag_square(ag_div(ag_sub(of[MEAN](d), a), b)), ag_div(of[VARIANCE](d), ag_square(b)));
-        return ag_neg(sum3(ag_scale(e, 0.5), ag_log(b), number(d, 0.5 * LOG_2_PI)));
+        return ag_neg(sum3(half(e), ag_log(b), number(d, 0.5 * LOG_2_PI)));
     case AG_DIST_EXPONENTIAL: return ag_sub(ag_log(a), ag_mul(a, of[MEAN](d)));
     case AG_DIST_GAMMA:
         e = ag_sub(ag_mul(less_one(a), mean_log(d)), ag_mul(b, of[MEAN](d)));
         return ag_add(e, ag_sub(ag_mul(a, ag_log(b)), ag_lgamma(a)));
     case AG_DIST_BETA:
-        e = log_of_uniform(&(about){.a = ag_rsub_scalar(1, d->b), .b = ag_rsub_scalar(1, d->a)});
+        e = log_of_uniform(&(about){.a = complement(d->b), .b = complement(d->a)});
         return ag_sub(ag_add(ag_mul(less_one(a), mean_log(d)), ag_mul(less_one(b), e)), ag_lbeta(a, b));
     case AG_DIST_UNIFORM: return ag_neg(ag_log(ag_sub(b, a)));
     case AG_DIST_GUMBEL:

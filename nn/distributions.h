@@ -7,7 +7,12 @@
  *
  * Outside of a family's support the logarithm of a density is −∞, with the gradient 0. Where x or a parameter is NaN,
  * or a parameter is invalid, it is NaN, and so is all that depends on that: a sample, a mean, a divergence. Gradients
- * are of any order, from the graph, except those of samples: ops/random.h. */
+ * are of any order, from the graph, except those of samples: ops/random.h.
+ *
+ * Log-densities and entropies, and their first slopes, have their digits for large parameters and near a mode. Errors
+ * found by mpmath for parameters from 0.001 to 1e8 (f32: 0.01 to 1e5), in roundings of the result or, where that is more,
+ * of what a rounding of the arguments changes in it: values 70, slopes 200, Student's with a freedom below 0.01 1000.
+ * Divergences are differences of terms that grow with the parameters, and lose the digits that these have in common. */
 #ifndef AG_NN_DISTRIBUTIONS_H
 #define AG_NN_DISTRIBUTIONS_H
 

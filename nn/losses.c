@@ -283,18 +283,18 @@ static ag_tensor *kl_divergence(const ag__loss *l) {
 
 static const double HALF_LOG_2_PI = 0.91893853320467274178;
 
-/* Stirling's t·ln t − t + ½·ln(2πt) for t > 1, else 0. */
-static ag_tensor *stirling(ag_tensor *t) {
-    ag_tensor *many = ag_less(ag__number_like(t, 1), t), *inside = ag_where(many, t, ag__number_like(t, 1));
-    ag_tensor *y = ag_sub(ag_mul(ag_add_scalar(inside, 0.5), ag_log(inside)), inside);
-    return ag_where(many, ag_add_scalar(y, HALF_LOG_2_PI), ag__number_like(t, 0));
-}
-
+/* In full with Stirling's t·ln t − t + ½·ln(2πt) for t > 1. With the rate m it is taken together with m − t·ln m, whose
+ * digits cancel where they are near each other: t·(r − 1 − ln r), r = m/t. */
 static ag_tensor *poisson_nll(const ag__loss *l) {
-    ag_tensor *x = l->x[0], *t = l->x[1];
-    ag_tensor *losses =
-        l->o.rates ? ag_sub(x, ag_mul(t, ag_log(ag_add_scalar(x, 1e-8)))) : ag_sub(ag_exp(x), ag_mul(t, x));
-    return l->o.full ? ag_add(losses, stirling(t)) : losses;
+    const double least = l->o.rates ? 1e-8 : 0;
+    ag_tensor *x = l->x[0], *t = l->x[1], *m = l->o.rates ? ag_add_scalar(x, least) : ag_exp(x);
+    ag_tensor *losses = l->o.rates ? ag_sub(x, ag_mul(t, ag_log(m))) : ag_sub(m, ag_mul(t, x));
+    if (!l->o.full) return losses;
+    ag_tensor *one = ag__number_like(t, 1), *many = ag_less(one, t), *n = ag_where(many, t, one), *r = ag_div(m, n);
+    ag_tensor *log_n = ag_log(n), *less = ag_add_scalar(r, -1), *near = ag_mul(n, ag_sub(less, ag_log(r)));
+    ag_tensor *far = ag_add(losses, ag_mul(n, ag_add_scalar(log_n, -1)));
+    ag_tensor *y = ag_where(ag_less(ag_abs(less), ag__number_like(r, 0.5)), ag_add_scalar(near, -least), far);
+    return ag_where(many, ag_add(y, ag_add_scalar(ag_scale(log_n, 0.5), HALF_LOG_2_PI)), losses);
 }
 
 /* v is the variance plus a constant that brings it up to its least. */

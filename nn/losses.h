@@ -258,7 +258,8 @@ AG_API ag_tensor *ag_kl_divergence(ag_tensor *log_q, ag_tensor *p);
 AG_API ag_tensor *ag_kl_divergence_with(ag_tensor *log_q, ag_tensor *p, const ag_loss_options *options);
 
 /* ag_poisson_nll -- mean of e^x − t·x, x being the logarithm of a rate: −ln of the probability of t, without ln t!
- * With `rates` of x − t·ln(x + 1e-8). With `full`, Stirling's t·ln t − t + ½·ln(2πt) is added where t > 1.
+ * With `rates` of x − t·ln(x + 1e-8). With `full`, Stirling's t·ln t − t + ½·ln(2πt) is added where t > 1: both have
+ * their digits together, however large they are and near each other.
  * Shape:  x (…), target of the same shape -> ()
  * Dtype:  real
  * Grad:   x̄ = (e^x − t)/n

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes tests/golden/draws.h and distributions.h: quantities of distributions by mpmath, SciPy and PyTorch.
+"""Writes tests/golden/draws.h, large.h, poisson.h and distributions.h: quantities of distributions by mpmath, SciPy and PyTorch.
 
 Needs them (Debian: python3-mpmath, python3-scipy, python3-torch). Run from anywhere; the result is committed, so that the tests need no
 Python.
@@ -155,6 +155,85 @@ def vectors():
         put("multi_normal_" + name, v.flatten().tolist())
 
 
+# ---- Large or nearly equal arguments, where the terms of a formula are far larger than their sum ----
+
+def log_of_betas(a):
+    return sum(map(mpmath.loggamma, a)) - mpmath.loggamma(sum(a))
+
+
+def power(x, y):
+    return x * mpmath.log(y) if x else mpmath.mpf(0)
+
+
+lg, psi, ln = mpmath.loggamma, lambda x: mpmath.psi(0, x), mpmath.log
+LARGE = [  # quantity, family, how many arguments are whole and have no slope, the formula, arguments that f32 has
+    ("LOG_P", "GAMMA", 0, lambda x, a, b: a * ln(b) + (a - 1) * ln(x) - b * x - lg(a),
+     [(1e6, 1e6, 1), (100010000, 1e8, 1), (250.5, 1e5, 400), (3, 1e5, 400), (22.5, 22, 1), (0.5, 1000, 1e5)]),
+    ("LOG_P", "BETA", 0, lambda x, a, b: (a - 1) * ln(x) + (b - 1) * mpmath.log1p(-x) - log_of_betas((a, b)),
+     [(0.5, 1e8, 1e8), (0.25, 1e5, 3e5), (0.125, 22, 140), (0.75, 1e5, 100)]),
+    ("LOG_P", "STUDENT", 0, lambda x, v, m, s: -(v + 1) / 2 * mpmath.log1p(((x - m) / s) ** 2 / v) - ln(v) / 2 - log_of_betas((v / 2, mpmath.mpf(0.5))) - ln(s),
+     [(1.5, 1e8, 0.5, 2), (1.5, 1e5, 0, 1), (3, 81, 1, 0.5), (40, 1e3, 0, 1)]),
+    ("LOG_P", "BINOMIAL", 2, lambda x, n, p: lg(n + 1) - lg(x + 1) - lg(n - x + 1) + power(x, p) + power(n - x, 1 - p),
+     [(5e7, 1e8, 0.5), (25000, 1e5, 0.25), (0, 12, 2.0 ** -20), (22, 100, 0.25), (30, 30, 0.9375)]),
+    ("LOG_P", "POISSON", 1, lambda x, r: power(x, r) - r - lg(x + 1), [(1e8, 100010000), (1e5, 1e5), (21, 25), (1e6, 1000), (0, 2.0 ** -10)]),
+    ("ENTROPY", "GAMMA", 0, lambda a, b: a - ln(b) + lg(a) + (1 - a) * psi(a), [(1e8, 1), (1e5, 2), (20.5, 1)]),
+    ("ENTROPY", "BETA", 0, lambda a, b: log_of_betas((a, b)) - (a - 1) * psi(a) - (b - 1) * psi(b) + (a + b - 2) * psi(a + b),
+     [(1e8, 1e8), (1e5, 3), (1e5, 2e5), (21, 30)]),
+    ("ENTROPY", "STUDENT", 0, lambda v, m, s: ln(v) / 2 + log_of_betas((v / 2, mpmath.mpf(0.5))) + ln(s) + (v + 1) / 2 * (psi((v + 1) / 2) - psi(v / 2)),
+     [(1e8, 0, 1), (1e5, 0, 2), (81, 0, 1)]),
+    ("ENTROPY", "DIRICHLET", 0, lambda *a: log_of_betas(a) + (sum(a) - 3) * psi(sum(a)) - sum((x - 1) * psi(x) for x in a),
+     [(1e8, 1e8, 1e8), (1e8, 0.5, 2), (1e5, 2e5, 30)]),
+]
+
+
+def value_and_slopes(f, v, held):
+    found = [f(*v)]
+    for i, x in enumerate(v):
+        h = mpmath.mpf(10) ** -20 * (abs(x) or 1)
+        moved = lambda s: f(*v[:i], x + s, *v[i + 1:])
+        found.append(math.nan if i in held else mpmath.chop((moved(h) - moved(-h)) / (2 * h), 1e-30))
+    return found
+
+
+def conditioned(f, v, held):
+    """The value and its slopes, each with how far it moves by a rounding of the arguments, over the size of that."""
+    v, small = [mpmath.mpf(x) for x in v], mpmath.mpf(10) ** -12
+    exact = value_and_slopes(f, v, held)
+    moves = [mpmath.mpf(0)] * len(exact)
+    for i, x in enumerate(v):
+        if i in held or x == 0:
+            continue
+        near = value_and_slopes(f, v[:i] + [x * (1 + small)] + v[i + 1:], held)
+        moves = [m + abs(y - z) / small for m, y, z in zip(moves, exact, near)]
+    return [w for pair in zip(exact, moves) for w in pair]
+
+
+def large():
+    """A row for each: six arguments; the value and six slopes, each with its movement. NaN: not there."""
+    rows, families, quantities = [], [], []
+    for quantity, family, whole, f, points in LARGE:
+        for v in points:
+            held = {0, 2} if family == "BINOMIAL" and quantity == "DIVERGENCE" else set(range(whole))
+            found = conditioned(f, v, held)
+            rows += list(v) + [math.nan] * (6 - len(v)) + found + [math.nan] * (14 - len(found))
+            families.append("AG_DIST_" + family), quantities.append({"LOG_P": 0, "ENTROPY": 2, "DIVERGENCE": 5}[quantity])
+    out.append(f"static const int large_families[] = {{{', '.join(families)}}};")
+    out.append(f"static const int large_quantities[] = {{{', '.join(map(str, quantities))}}};")
+    put("large_rows", rows)
+
+
+def poisson():
+    """x, the target, whether x is a rate; the loss in full and its slope by x, each with its movement."""
+    rows = []
+    for t in (2, 5, 17, 1000, 1e5, 1e8):
+        full = t * ln(mpmath.mpf(t)) - t + ln(2 * mpmath.pi * t) / 2
+        for rates, xs in ((0, (math.log(t), math.log(t) + 2.0 ** -7, 1)), (1, (t, t * NEAR, 1))):
+            for x in xs:
+                x = float(torch.tensor(x, dtype=torch.float32))
+                f = (lambda x: x - t * ln(x + mpmath.mpf(1e-8)) + full) if rates else (lambda x: mpmath.exp(x) - t * x + full)
+                rows += [x, t, rates] + conditioned(f, [x], set())
+    put("poisson_rows", rows)
+
 
 def write(name, by):
     path = pathlib.Path(__file__).parent / f"golden/{name}.h"
@@ -165,4 +244,6 @@ def write(name, by):
 
 
 gamma_slopes(), write("draws", f"mpmath {mpmath.__version__}")
+large(), write("large", f"mpmath {mpmath.__version__}")
+poisson(), write("poisson", f"mpmath {mpmath.__version__}")
 moments(), divergences(), vectors(), write("distributions", f"SciPy {scipy.__version__} and PyTorch {torch.__version__}")

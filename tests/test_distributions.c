@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "tests/golden/distributions.h"
+#include "tests/golden/large.h"
 #include "tests/support.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
@@ -214,6 +215,52 @@ START_TEST(entropies_of_large_parameters) {
         expect_value("divergence", 2, ag_divergence(&beta, &other), 12.122365377404329, 4);
         expect_ok(tape);
     }
+}
+END_TEST
+
+/* ---- Large or nearly equal arguments ---- */
+
+/* A family's parameters from numbers, of which this many are used. */
+static int fill(ag_distribution *d, ag_tensor *const v[]) {
+    const ag_family f = d->family;
+    if (f == AG_DIST_CATEGORICAL || f == AG_DIST_DIRICHLET) {
+        ag_tensor *x[] = {ag_unsqueeze(v[0], 0), ag_unsqueeze(v[1], 0), ag_unsqueeze(v[2], 0)};
+        d->parameter[0] = ag_concat(3, x, 0);
+        return 3;
+    }
+    const int n = f == AG_DIST_STUDENT ? 3 : f == AG_DIST_BERNOULLI || f == AG_DIST_POISSON ? 1 : 2;
+    for (int i = 0; i < n; i++) d->parameter[i] = v[i];
+    if (f != AG_DIST_MULTI_NORMAL) return n;
+    d->parameter[0] = ag_unsqueeze(v[0], 0), d->parameter[1] = ag_reshape(v[1], AG_SHAPE(1, 1));
+    return n;
+}
+
+/* want[1] is how far want[0] moves by a rounding of the arguments: an error may be some times that, and a rounding of
+ * the result. */
+static void expect_moved(int row, int slope, ag_tensor *y, const double *want, double units) {
+    if (isnan(want[0])) return;
+    const double got = ag_item(y);
+    ck_assert_msg(near_value(ag_dtype_of(y), got, want[0], units, fabs(want[0]) + want[1]),
+                  "row %d, slope %d, %s: %.17g, not %.17g", row, slope, ag_dtype_name(ag_dtype_of(y)), got, want[0]);
+}
+
+START_TEST(what_is_far_smaller_than_its_terms_has_its_digits) {
+    enum { ARGUMENTS = 6, EACH = ARGUMENTS + 2 * (1 + ARGUMENTS) };
+    for (int i = 0; i < COUNT(large_families); i++)
+        for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+            const double *row = large_rows + EACH * i, *want = row + ARGUMENTS;
+            const int n = parameters_of(row, ARGUMENTS), at = large_quantities[i] == 0;
+            ag_tensor *v[ARGUMENTS], *dv[ARGUMENTS], *y;
+            for (int k = 0; k < n; k++) v[k] = ag_parameter_from(ag_scalar(tape, (ag_dtype)dtype, row[k]));
+            ag_distribution p = {.family = (ag_family)large_families[i]}, q = p;
+            const int used = fill(&p, v + at);
+            if (large_quantities[i] == 5) fill(&q, v + used);
+            y = at ? ag_log_prob(&p, v[0]) : large_quantities[i] == 2 ? ag_entropy(&p) : ag_divergence(&p, &q);
+            expect_moved(i, 0, y, want, 16);
+            ag_grad(y, n, v, dv);
+            for (int k = 0; k < n; k++) expect_moved(i, k + 1, dv[k], want + 2 * (k + 1), 16);
+            expect_ok(tape);
+        }
 }
 END_TEST
 
@@ -534,6 +581,7 @@ int main(void) {
     TCase *values = tape_group(suite, "values");
     tcase_add_test(values, moments_agree_with_scipy);
     tcase_add_test(values, entropies_of_large_parameters);
+    tcase_add_test(values, what_is_far_smaller_than_its_terms_has_its_digits);
     tcase_add_test(values, divergences_agree_with_pytorch);
     tcase_add_test(values, vectors_agree_with_pytorch);
     TCase *gradient = tape_group(suite, "gradients");

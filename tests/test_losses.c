@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tests/golden/losses.h"
+#include "tests/golden/poisson.h"
 #include "tests/support.h"
 
 #define COUNT(array) ((int64_t)(sizeof(array) / sizeof *(array)))
@@ -904,6 +905,26 @@ START_TEST(options_that_do_not_fit_are_refused) {
 }
 END_TEST
 
+/* Near the least loss its terms are far larger than it is. An error is some times what a rounding of x moves, and a
+ * rounding of the result. */
+START_TEST(a_poisson_loss_in_full_has_its_digits) {
+    enum { EACH = 7, UNITS = 4 };
+    for (int i = 0; i < COUNT(poisson_rows) / EACH; i++)
+        for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+            const double *at = poisson_rows + (ptrdiff_t)EACH * i, *want = at + 3;
+            ag_tensor *x = ag_parameter_from(ag_scalar(tape, (ag_dtype)dtype, at[0])), *loss, *dx;
+            loss = ag_poisson_nll_with(x, ag_scalar(tape, (ag_dtype)dtype, at[1]),
+                                       &(ag_loss_options){.full = true, .rates = at[2] != 0});
+            expecting(ag_dtype_name((ag_dtype)dtype));
+            expect_near(loss, 1, &want[0], UNITS, fabs(want[0]) + want[1]);
+            ag_grad(loss, 1, &x, &dx);
+            expect_near(dx, 1, &want[2], UNITS, fabs(want[2]) + want[3]);
+            expecting("");
+        }
+    expect_ok(tape);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("losses");
     TCase *all = tape_group(suite, "table");
@@ -912,6 +933,7 @@ int main(void) {
     tcase_add_test(all, reductions_agree_with_each_other);
     tcase_add_test(all, a_weight_of_0_hides_everything);
     tcase_add_test(all, losses_pass_gradcheck_twice_over);
+    tcase_add_test(all, a_poisson_loss_in_full_has_its_digits);
     tcase_add_test(all, losses_of_nothing);
     tcase_add_test(all, losses_take_any_strides);
     tcase_add_test(plain_group(suite, "memory"), losses_survive_failing_allocations);
