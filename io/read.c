@@ -55,7 +55,7 @@ int ag_read_all(ag_tape *tape, const char *path, const ag_read_options *options,
     int line, count = 0;
     const char *file = ag__here_file(&line);
     ag_read_options how = options ? *options : (ag_read_options){.convert = false};
-    if (room > 0 && !x) ag__fail_on(tape, "read_all", AG_ERR_NULL, "the list for tensors is NULL");
+    if (room > 0 && !x) ag__fail_on(tape, "read_all", AG_ERR_NULL, "the list of tensors is NULL");
     else if (usable(tape, "read_all", path, &how)) count = read_all(tape, path, &how, room, x);
     if (count == 0)
         for (int i = 0; x && i < room; i++) x[i] = ag__nil_of(tape);

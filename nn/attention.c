@@ -183,7 +183,7 @@ static ag_tensor *by_heads(const ag_linear *layer, ag_tensor *x, int64_t heads) 
 static ag_tensor *part_wrong(const char *name, const ag_linear *part, ag_tensor *x, int64_t heads, int64_t each) {
     ag_tensor *const both[] = {x, part->weight};
     if (ag_rank(x) != 3 || ag_rank(both[1]) != 2 || ag_extent(x, 2) != ag_extent(both[1], 0) || ag_extent(x, 1) < 1)
-        return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the input must be (B,T,C), with the layer's C and T >= 1");
+        return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the input must be (N,T,C), with the layer's C and T >= 1");
     ag_tensor *nil = ag__dtype_wrong(name, "input", x, both[1]);
     if (nil) return nil;
     const int64_t out = ag_extent(both[1], 1);

@@ -10,9 +10,10 @@
  * are of any order, from the graph, except those of samples: ops/random.h.
  *
  * Log-densities and entropies, and their first slopes, have their digits for large parameters and near a mode. Errors
- * found by mpmath for parameters from 0.001 to 1e8 (f32: 0.01 to 1e5), in roundings of the result or, where that is more,
- * of what a rounding of the arguments changes in it: values 70, slopes 200, Student's with a freedom below 0.01 1000.
- * Divergences are differences of terms that grow with the parameters, and lose the digits that these have in common. */
+ * found by mpmath for parameters from 0.001 to 1e8 (f32: 0.01 to 1e5), in roundings of the result or, where that is
+ * more, of what a rounding of the arguments changes in it: values 70, slopes 200, Student's with a freedom below 0.01
+ * 1000. Divergences are differences of terms that grow with the parameters, and lose the digits that these have in
+ * common. */
 #ifndef AG_NN_DISTRIBUTIONS_H
 #define AG_NN_DISTRIBUTIONS_H
 

@@ -166,10 +166,10 @@ AG_API ag_status ag_attention_init_with(ag_attention *layer, ag_tape *tape, ag_d
 
 /* ag_attention_apply -- y = softmax(q·kᵀ/√D)·v for each head over all positions of a sequence, the heads side by side
  * through `output`; with `causal` a position sees only itself and earlier ones
- * Shape:  x (B,T,C) -> (B,T,C)
+ * Shape:  x (N,T,C) -> (N,T,C)
  * Dtype:  real, that of the layer
  * Grad:   from the graph
- * Errors: AG_ERR_SHAPE unless x is (B,T,C) with T at least 1; AG_ERR_DTYPE; AG_ERR_RANGE if the heads do not divide C
+ * Errors: AG_ERR_SHAPE unless x is (N,T,C) with T at least 1; AG_ERR_DTYPE; AG_ERR_RANGE if the heads do not divide C
  * Source: Vaswani et al., Attention Is All You Need (2017), section 3.2; torch.nn.MultiheadAttention */
 AG_API ag_tensor *ag_attention_apply(const ag_attention *layer, ag_tensor *x, bool causal);
 

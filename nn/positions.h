@@ -9,7 +9,7 @@
 /* ag_attention_options -- how queries see keys; all zero, or NULL, is each query every key */
 typedef struct ag_attention_options {
     ag_tensor *mask; /* bool, true where a query may see a key, or real, added to the scores, where −∞ hides; broadcast
-                      * to (…,H,T,S), so (T,S), or (B,1,1,S) for keys that are padding; NULL: none */
+                      * to (…,H,T,S), so (T,S), or (N,1,1,S) for keys that are padding; NULL: none */
     bool causal;     /* query t sees keys 0 … t only */
     bool training;  /* whether there is dropout */
     double dropout; /* the part of the weights that is dropped */
@@ -44,7 +44,7 @@ AG_API ag_status ag_attention_init_sizes(ag_attention *layer, ag_tape *tape, ag_
                                          const ag_attention_sizes *sizes, const ag_layer_options *options);
 
 /* ag_attention_apply_with -- multi-head attention of x to `memory`, or to x itself if that is NULL
- * Shape:  x (B,T,C), memory (B,S,M) -> (B,T,C); the mask is broadcast to (B,H,T,S)
+ * Shape:  x (N,T,C), memory (N,S,M) -> (N,T,C); the mask is broadcast to (N,H,T,S)
  * Dtype:  real, that of the layer
  * Grad:   from the graph
  * Errors: AG_ERR_SHAPE unless x and memory fit each other and the layer; AG_ERR_DTYPE; AG_ERR_RANGE if the layer's
