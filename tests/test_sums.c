@@ -463,6 +463,10 @@ START_TEST(sums_are_sought_near_by_in_each_part) {
     ag_tensor *f = wide(some(4, AG_SHAPE(3, 1, 5))), *last = ag_neg(h), *both = ag_add(negated(h, 7), k);
     ag_sum_over(g, AG_AXES(1), true);
     ag_sum_over(h, AG_AXES(1), true);
+    const ag_mark mark = ag_tape_mark(tape);
+    expect_sum("7 below a sum", ag_add(negated(g, 7), k), k);
+    expect_whole("8 below a sum", ag_add(negated(g, 8), k));
+    ag_tape_rewind(tape, mark);
     expect_none("7", ag_sub(ag_mul(g, f), negated(last, 6)));
     expect_sum("8", ag_sub(ag_mul(g, f), negated(last, 7)), last);
     expect_whole("8, and another", ag_add(ag_sub(ag_mul(g, f), negated(last, 6)), k));
