@@ -263,6 +263,20 @@ static void expect_elements(const sample *s, ag_tensor *y, const char *what) {
     free(got);
 }
 
+/* The function records what fits without asking the operation. */
+START_TEST(broadcasts_that_do_not_fit_are_refused) {
+    ag_tensor *x = ag_zeros(tape, AG_F32, AG_SHAPE(2, 3)), *ones = ag_zeros(tape, AG_F32, AG_SHAPE(1, 1, 3));
+    ag_broadcast_to(x, AG_SHAPE(4, 3));
+    expect_error(tape, AG_ERR_SHAPE, "broadcast_to: x f32 (2,3): extent 2 of axis 0 cannot become 4");
+    ag_broadcast_to(x, AG_SHAPE(2, 4));
+    expect_error(tape, AG_ERR_SHAPE, "broadcast_to: x f32 (2,3): extent 3 of axis 1 cannot become 4");
+    ag_broadcast_to(ones, AG_SHAPE(3));
+    expect_error(tape, AG_ERR_SHAPE, "broadcast_to: x f32 (1,1,3): the new shape has 1 axes: at least 3 are wanted");
+    ck_assert_int_eq(ag_rank(ag_broadcast_to(x, AG_SHAPE(4, 2, 3))), 3);
+    ck_assert_int_eq(ag_tape_status(tape), AG_OK);
+}
+END_TEST
+
 START_TEST(reading_is_as_in_numpy) {
     static const ag_dtype dtypes[] = {AG_F32, AG_F64, AG_I64};
     static sample s;
@@ -1150,6 +1164,7 @@ int main(void) {
     tcase_set_timeout(text, 120);
     tcase_add_loop_test(index, reading_is_as_in_numpy, 0, 2);
     tcase_add_loop_test(index, writing_is_as_in_numpy, 0, 4);
+    tcase_add_test(index, broadcasts_that_do_not_fit_are_refused);
     tcase_add_test(index, masks_are_lists_of_places);
     tcase_add_test(index, wrong_indices_are_refused);
     tcase_add_test(index, indices_out_of_range_are_found_in_the_data);
