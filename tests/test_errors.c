@@ -605,8 +605,7 @@ START_TEST(descriptors_are_checked) {
     refused(ag_apply(&op_beyond, 1, &x, NULL, 0), AG_ERR_RANGE, "beyond", "reaches");
     refused(ag_apply(&op_huge, 1, &x, NULL, 0), AG_ERR_SHAPE, "huge");
     refused(ag_apply(&op_reduces_nothing, 1, &x, &beyond, sizeof beyond), AG_ERR_RANGE, "nothing", "incomplete");
-    refused_on_nothing(ag_apply_source(&op_fails, NULL, AG_F64, AG_SCALAR, NULL, 0), AG_ERR_NULL, "fails",
-                       "the tape is NULL");
+    refused_on_nothing(ag_apply_source(&op_fails, NULL, AG_F64, AG_SCALAR, NULL, 0), AG_ERR_NULL, "fails", "is NULL");
     refused(ag_apply_source(&op_fails, tape, AG_F64, AG_SCALAR, NULL, 0), AG_ERR_RANGE, "fails", "incomplete");
     refused(ag_apply_source(NULL, tape, AG_F64, AG_SCALAR, NULL, 0), AG_ERR_NULL, "NULL");
 }
