@@ -52,11 +52,18 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
 /* ---- Sine and cosine ---- */
 
+/* These call kernels, and are among them: processors without AVX2 run neither. */
+#if AG__CHOOSES
+#define AMONG_KERNELS __attribute__((section("ag_kernels")))
+#else
+#define AMONG_KERNELS
+#endif
+
 /* The vectorised sine and cosine of a few elements at a time: y may be x, of which the large ones are computed again,
  * by a function for each, as in machine code. */
 enum { FEW = 256 };
 #define OF_ANY(name, type, small, j)                                                                                   \
-    static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {                            \
+    AMONG_KERNELS static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {              \
         type few[FEW], *y = y_;                                                                                        \
         const type *x = x_[0];                                                                                         \
         for (int64_t i = 0; i < n; i += FEW) {                                                                         \
