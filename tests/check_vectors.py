@@ -3,7 +3,10 @@
 After a function that has used vectors of 32 or 64 bytes, each SSE instruction waits for their upper halves, unless the function
 says that those are no longer needed (vzeroupper). GCC does that at the end of each such function, but not of those that it compiles
 for size: a program's next thousands of instructions were up to seven times slower. So a file with hot loops that comes to be
-compiled for size fails here. Those that may be are followed by ag__leave_vectors(), and are listed with the reason."""
+compiled for size fails here. Those that may be are followed by ag__leave_vectors(), and are listed with the reason.
+
+Kernels of formulas are for processors with AVX2, and known by the section that they are in: others run none of that. So no
+function elsewhere calls one, which would be an illegal instruction there."""
 
 import re
 import subprocess
@@ -45,4 +48,18 @@ for name, body in re.findall(r"^[0-9a-f]+ <([^>\n]+)>:\n((?:.+\n)+)", text, flag
 for name in sorted(wrong):
     print(f"{name} uses wide vectors and does not leave them: compile its file for speed, or call ag__leave_vectors() after it")
 print(f"{wide} functions with wide vectors")
+
+sections = subprocess.run([objdump, "-h", library], capture_output=True, text=True, check=True).stdout
+section = re.search(r" ag_kernels +(\w+) +(\w+)", sections)  # a library for one kind of processor has none
+size, start = (int(number, 16) for number in section.groups()) if section else (0, 0)
+kernels = range(start, start + size)
+calls = 0
+for address, name, body in re.findall(r"^([0-9a-f]+) <([^>\n]+)>:\n((?:.+\n)+)", text, flags=re.M):
+    for to, called in re.findall(r"\t(?:call|j\w+) +([0-9a-f]+) <([^>+]+)>", body):
+        if int(to, 16) in kernels:
+            calls += 1
+            if int(address, 16) not in kernels:
+                print(f"{name} calls {called}, which is for processors with AVX2 alone: both belong in ag_kernels")
+                wrong.append(name)
+print(f"{calls} calls of kernels")
 sys.exit(1 if wrong or not wide else 0)
