@@ -263,7 +263,7 @@ static int64_t load_newest(state *s, const ag__series *series, size_t i, const a
         if (!is_damaged || !how->skip_damaged) return -1;
         if (!*error) memcpy(error, s->tape->error, sizeof error);
         if (i == 0) break;
-        s->tape->status = AG_OK;
+        s->tape->status = AG_OK, *s->tape->error = 0;
     }
     memcpy(s->tape->error, error, sizeof error);
     return -1;

@@ -123,7 +123,7 @@ static size_t packed_bytes(const ag__product *largest, int way) {
     return way == AG__BY_PACKING ? ceiling(ag__packed_bytes(ag__product_unit(), largest)) : 0;
 }
 
-AG__RARE size_t ag__multiply_bytes(const ag__product *p, int way) {
+size_t ag__multiply_bytes(const ag__product *p, int way) {
     if (way != AG__BY_PACKING && p->k <= summed_at_a_time(p, way)) return 0;
     const ag__product largest = largest_part(p, way);
     return packed_bytes(&largest, way) + (size_t)waiting(p, way) * sum_bytes(&largest);
@@ -142,7 +142,7 @@ static void multiply_short(const ag__product *p, int way, void *memory) {
 }
 
 /* spare: memory for the waiting sums, each a contiguous (m,n) matrix. */
-AG__RARE static void multiply_long(const ag__product *p, int way, void *memory, char *spare) {
+static void multiply_long(const ag__product *p, int way, void *memory, char *spare) {
     if (p->k <= summed_at_a_time(p, way)) {
         multiply_short(p, way, memory);
         return;
@@ -177,7 +177,7 @@ void ag__multiply(const ag__product *p, int way, void *memory) {
  *
  * Piece i is a leaf of the tree that joins a long sum. The first is written to y, the others to `spare`. */
 
-AG__RARE int64_t ag__pieces(const ag__product *p, int way) {
+int64_t ag__pieces(const ag__product *p, int way) {
     const int64_t each = summed_at_a_time(p, way);
     return (p->k - 1) / each + 1;
 }
@@ -186,7 +186,7 @@ static char *piece_at(const ag__product *p, void *spare, int64_t i) {
     return i == 0 ? p->y : (char *)spare + (size_t)(i - 1) * (size_t)(p->m * p->n) * ag_dtype_size(p->dtype);
 }
 
-AG__RARE void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare) {
+void ag__multiply_piece(const ag__product *p, int way, int64_t i, void *spare) {
     const int64_t each = summed_at_a_time(p, way), from = i * each;
     ag__product piece = inner_part(p, from, ag__lesser(p->k - from, each));
     piece.y = piece_at(p, spare, i);
@@ -194,7 +194,7 @@ AG__RARE void ag__multiply_piece(const ag__product *p, int way, int64_t i, void 
     multiply_short(&piece, way, NULL);
 }
 
-AG__RARE void ag__join_pieces(const ag__product *p, int way, void *spare) {
+void ag__join_pieces(const ag__product *p, int way, void *spare) {
     const int64_t count = ag__pieces(p, way);
     for (int64_t step = 1; step < count; step *= 2)
         for (int64_t i = 0; i + step < count; i += 2 * step)

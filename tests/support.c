@@ -379,6 +379,7 @@ void expect_error_at(const char *file, int line, ag_tape *t, ag_status status, .
 void expect_ok_at(const char *file, int line, const ag_tape *t) {
     if (ag_tape_status(t) != AG_OK)
         fail_here(file, line, "%s: \"%s\"", ag_status_name(ag_tape_status(t)), ag_tape_error(t));
+    if (*ag_tape_error(t)) fail_here(file, line, "a text without an error: \"%s\"", ag_tape_error(t));
 }
 
 static void print_shape(char text[128], const ag_shape *shape) {

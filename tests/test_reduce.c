@@ -59,7 +59,8 @@ static ag_tensor *viewed(ag_tape *t, ag_dtype d, ag_shape shape, values v) {
 
 /* (outer, n, inner), with inner or outer left out at times. */
 static ag_shape three(int *axis) {
-    int64_t n = (int64_t)CHOSEN(0, 1, 2, 3, 5, 7, 16, 31, 32, 33, 63, 64, 65, 100, 257, 1023, 1024, 1025, 2100);
+    int64_t n =
+        (int64_t)CHOSEN(0, 1, 2, 3, 5, 7, 16, 31, 32, 33, 40, 41, 63, 64, 65, 80, 81, 100, 257, 1023, 1024, 1025, 2100);
     int64_t inner = (int64_t)CHOSEN(1, 1, 1, 2, 3, 4, 5, 7, 8, 9, 40, 1030);
     int64_t outer = (int64_t)CHOSEN(1, 2, 3, 5, 33, 40, 70);
     while (n * inner > MOST) inner = (inner + 1) / 2;

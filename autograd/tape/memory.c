@@ -93,7 +93,7 @@ static void block_free(void *p) {
 }
 #endif
 
-AG__RARE static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
+static void *default_resize(void *ctx, void *p, size_t old_bytes, size_t new_bytes) {
     (void)ctx;
     void *q = new_bytes > 0 && new_bytes < PTRDIFF_MAX - ALIGNMENT ? block_new(new_bytes) : NULL;
     if (q && new_bytes >= HUGE_PAGES) prefer_huge_pages(q, new_bytes);
@@ -106,7 +106,7 @@ const ag_allocator ag__default_allocator = {default_resize, NULL};
 
 /* Machine code stores whole lines of values, and ends the process where they do not begin with one. So a new block of
  * the user's that is not aligned is given back. (Blocks that grow hold no values.) */
-AG__RARE static void *if_aligned(ag_tape *tape, void *q, size_t bytes) {
+static void *if_aligned(ag_tape *tape, void *q, size_t bytes) {
     if ((uintptr_t)q % ALIGNMENT == 0) return q;
     tape->allocator.resize(tape->allocator.ctx, q, bytes, 0);
     tape->refused = AG__UNALIGNED;
@@ -114,7 +114,7 @@ AG__RARE static void *if_aligned(ag_tape *tape, void *q, size_t bytes) {
 }
 
 /* A user's allocator must not use the tape, which is about to change. */
-AG__RARE static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
+static void *call_allocator(ag_tape *tape, void *p, size_t old_bytes, size_t new_bytes) {
     const ag_allocator *a = &tape->allocator;
     if (a->resize == default_resize) return default_resize(a->ctx, p, old_bytes, new_bytes);
     ag__closed former = ag__close(tape, AG__ALLOCATOR, "the allocator");
@@ -178,7 +178,7 @@ static ag__slab *slab_in(ag_tape *tape, void *p, size_t bytes) {
 void ag__arena_begin(ag_tape *tape, void *slab) { tape->first_slab = slab_in(tape, slab, AG__FIRST_SLAB); }
 
 /* After one of `before` bytes, and some in all. */
-AG__RARE static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before, size_t all) {
+static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before, size_t all) {
     const size_t most = all < 2 * HUGE_SLAB ? LARGEST_SLAB : HUGE_SLAB;
     size_t bytes = before == 0 ? AG__FIRST_SLAB : before * 2 > most ? most : before * 2;
     size_t needed = ag__plus(least, sizeof(ag__slab));
@@ -188,7 +188,7 @@ AG__RARE static ag__slab *slab_new(ag_tape *tape, size_t least, size_t before, s
 }
 
 /* The next slab with room for `bytes`: an empty one, or a new one inserted before the empty ones. */
-AG__RARE static ag__slab *next_slab(ag_tape *tape, size_t bytes) {
+static ag__slab *next_slab(ag_tape *tape, size_t bytes) {
     ag__slab *now = tape->slab, *c = now ? now->next : tape->first_slab;
     if (now && now->before + now->used > MOST_ARENA) return NULL;
     if (c && c->capacity >= bytes) return c;
