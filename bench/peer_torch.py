@@ -126,8 +126,8 @@ def layer_norm(n, c):
     return work
 
 
-def groupnorm(places, c):
-    x, g = (noise((1, places, c), i, scale).transpose(1, 2).contiguous() for i, scale in ((1, 2.0), (2, 1.0)))
+def groupnorm(places, c, images=1):
+    x, g = (noise((images, places, c), i, scale).transpose(1, 2).contiguous() for i, scale in ((1, 2.0), (2, 1.0)))
     gamma, beta = noise((c,), 3).requires_grad_(), noise((c,), 4).requires_grad_()
     x.requires_grad_()
 
@@ -652,6 +652,8 @@ def make(name):
         return mlp((784, 256, 256, 10) if wide else (64, 64, 64, 10), 128 if wide else 32, m[2] is not None)
     if m := re.fullmatch(r"(batchnorm|cross_entropy|gates|groupnorm|layer_norm|softmax)_(\d+)x(\d+)", name):
         return globals()[m[1]](int(m[2]), int(m[3]))
+    if m := re.fullmatch(r"groupnorm_(\d+)x(\d+)x(\d+)", name):
+        return groupnorm(int(m[2]), int(m[3]), int(m[1]))
     if m := re.fullmatch(r"(gelu|chain)_(\d+)M", name):
         return globals()[m[1]](int(m[2]) << 20)
     if m := re.fullmatch(r"narrow_(softmax|normalise|slices|gather|scatter)_(\d+)", name):

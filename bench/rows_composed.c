@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST = 4 };
+enum { MOST = 4, IMAGES = 4 /* size[IMAGES] of group norm; 0: one */ };
 enum function { BATCHNORM, LAYER_NORM, GROUPNORM, SOFTMAX, CROSS_ENTROPY, GELU, GATES, CHAIN };
 
 static struct {
@@ -132,17 +132,17 @@ static double layer_norm(bool weighed) {
     return finish(4, all, weighed);
 }
 
-/* ---- Group norm of one image: its places, and their channels, in 32 groups ---- */
+/* ---- Group norm of images: their places, and these places' channels, in 32 groups ---- */
 
 static bool set_up_groupnorm(const row *r, int threads) {
-    const int64_t places = r->size[0], c = r->size[1];
+    const int64_t places = r->size[0], c = r->size[1], images = r->size[IMAGES] > 0 ? r->size[IMAGES] : 1;
     open(r, threads);
-    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(1, places, c), input(0, places * c, 2));
-    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(1, places, c), input(1, places * c, 1));
+    s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(images, places, c), input(0, images * places * c, 2));
+    s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(images, places, c), input(1, images * places * c, 1));
     ag_groupnorm_init(&s.group_norm, s.tape, s.dtype, c, 32);
     ag_set(s.group_norm.gamma, input(2, c, 1));
     ag_set(s.group_norm.beta, input(3, c, 1));
-    return opened(places * c);
+    return opened(images * places * c);
 }
 
 static double groupnorm(bool weighed) {
@@ -315,6 +315,12 @@ int composed_rows(row *to) {
          .what = "group norm of 1024 places with 320 channels in 32 groups, composed, forward and backward",
          .size = {1024, 320, AG_F32, GROUPNORM},
          .moved = 4 * 1024 * 320 * FLOAT,
+         .setup = set_up_groupnorm,
+         .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.9}, copy}},
+        {.name = "groupnorm_8x1024x320",
+         .what = "the same of 8 images",
+         .size = {1024, 320, AG_F32, GROUPNORM, 8},
+         .moved = 4 * 8 * 1024 * 320 * FLOAT,
          .setup = set_up_groupnorm,
          .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.9}, copy}},
         {.name = "softmax_4096x1000",

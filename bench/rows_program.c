@@ -76,7 +76,7 @@ int program_rows(row *to) {
          .setup = nothing_to_set_up,
          .measure = stripped_size,
          .teardown = nothing_to_tear_down,
-         .peers = {{.name = "goal", .where = FIGURE, .figure = 400e3, .limit = 1}}},
+         .peers = {{.name = "goal", .where = FIGURE, .figure = 1 << 20, .limit = 1}}},
     };
     int n = (int)(sizeof rows / sizeof *rows);
     for (int i = 0; i < n; i++) to[i] = rows[i];

@@ -300,11 +300,14 @@ static ag_tensor *normalise_columns(const ag_groupnorm *layer, ag_tensor *x) {
     return ag_mul(centred, scaled(ag_rsqrt(ag_add_scalar(variance, layer->epsilon)), layer->gamma));
 }
 
-/* Whether that takes less time than rows: where a sample is alone, and where groups are of hardly any channels. */
+/* Whether that takes less time than rows: where there is much of a sample, or of all with rows that are not short, and
+ * where groups are of hardly any channels. */
 static bool by_columns(const ag_shape *apart) {
-    enum { LEAST_ALONE = 1024, FEW = 2 };
+    enum { LEAST_ALONE = 1 << 10, LEAST_OF_MANY = 1 << 15, LEAST_TOGETHER = 1 << 17, WIDE = 64, FEW = 2 };
     const int64_t n = apart->extent[0], places = apart->extent[1], groups = apart->extent[2], each = apart->extent[3];
-    return places > 1 && groups > 1 && (each <= FEW || (n == 1 && places > LEAST_ALONE / (groups * each)));
+    const int64_t c = groups * each, sample = places * c;
+    const bool much = sample > (n == 1 ? LEAST_ALONE : LEAST_OF_MANY) || (c >= WIDE && n * sample >= LEAST_TOGETHER);
+    return places > 1 && groups > 1 && (each <= FEW || much);
 }
 
 /* N P G C/G normalised, and scaled. All elements of a group become neighbours, and a group a row: that takes a copy in

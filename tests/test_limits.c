@@ -203,6 +203,50 @@ START_TEST(middle) {
 }
 END_TEST
 
+/* ---- Samples: the same as columns of each ---- */
+
+static results of_samples(ag_tape *t, ag_dtype dtype, const int64_t *size) {
+    const int64_t p = size[0], n = size[1], q = size[2];
+    results r = {.n = 0};
+    ag_tape_seed(t, (uint64_t)(p * 137 + n * 19 + q));
+    ag_tensor *x = ag_uniform(t, dtype, AG_SHAPE(p, n, q), -1, 1), *both[2], *dx[2];
+    ag_tensor *of_sample = ag_uniform(t, dtype, AG_SHAPE(p, 1, q), 1, 2), *shift = ag_neg(of_sample);
+    ag_tensor *channel = ag_uniform(t, dtype, AG_SHAPE(q), -1, 1);
+    ag_tensor *turned = ag_permute(ag_uniform(t, dtype, AG_SHAPE(q, p, n), 1, 2), AG_AXES(1, 2, 0));
+    ag_tensor *y = ag_add(ag_mul(ag_tanh(x), of_sample), shift);
+    ag_tensor *centred = ag_sub(y, ag_mean_over(y, AG_AXES(1), true));
+    ag_tensor *variance = ag_mean_over(ag_square(centred), AG_AXES(1), true);
+    add(&r, ag_mul(ag_div(centred, ag_sqrt(variance)), channel));
+    add(&r, ag_mul(x, shift));
+    add(&r, ag_max_over(ag_mul(y, turned), AG_AXES(1), false));
+    add(&r, ag_sum_over(ag_mul(y, channel), AG_AXES(0, 1), false));
+    add(&r, ag_sum_over(ag_mul(y, channel), AG_AXES(2), true));
+    add(&r, ag_softmax(ag_sub(y, channel), 2));
+    add(&r, ag_sum_over(ag_cast(ag_less(y, of_sample), AG_I64), AG_AXES(1), false));
+    add(&r, ag_contiguous(ag_sub(ag_broadcast_to(of_sample, AG_SHAPE(p, n, q)), turned)));
+    both[0] = x, both[1] = of_sample;
+    ag_grad(ag_sum(ag_mul(ag_softmax(y, 1), x)), 2, both, dx);
+    add(&r, dx[0]), add(&r, dx[1]);
+    ck_assert_msg(ag_eval_all(r.n, r.x) == AG_OK, "%s", ag_tape_error(t));
+    return r;
+}
+
+START_TEST(samples) {
+    static const int64_t places[] = {AG__FEW_SAMPLED - 1,  AG__FEW_SAMPLED,         AG__FEW_SAMPLED + 1,
+                                     AG__ROWS_A_GROUP - 1, AG__ROWS_A_GROUP,        AG__ROWS_A_GROUP + 1,
+                                     3 * AG__ROWS_A_GROUP, 5 * AG__ROWS_A_GROUP + 3};
+    const ag_dtype dtype = _i < 8 ? AG_F32 : AG_F64;
+    const int64_t n = places[_i % 8], bytes = (int64_t)ag_dtype_size(dtype), most = by_length(40000, 100000, 400000);
+    const int64_t columns[] = {AG__LEAST_SAMPLED / bytes,  AG__STRIP / n,        AG__LEAST_SAMPLE / bytes / n,
+                               AG__SLAB / bytes / n,       AG__LONG_ROW / bytes, AG__LONG_ROW_DOWN / bytes,
+                               AG__MEMORY / bytes / n / 3, AG__FEWEST_COLUMNS,   AG__MOST_ROW};
+    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
+        for (int64_t by = -1; by <= 1; by++)
+            if (columns[k] + by > 0 && 3 * n * (columns[k] + by) <= most)
+                compare_of(of_samples, dtype, (int64_t[]){by == 0 ? 3 : 2, n, columns[k] + by});
+}
+END_TEST
+
 /* ---- Products ---- */
 
 static ag_tensor *small_wholes(ag_tape *t, ag_dtype dtype, ag_shape shape) {
@@ -901,6 +945,7 @@ int main(void) {
     tcase_add_loop_test(all, alone, 0, LIMITS);
     if (!long_run()) tcase_add_loop_test(all, in_pairs, 0, LIMITS);
     tcase_add_loop_test(all, middle, 0, 10);
+    tcase_add_loop_test(all, samples, 0, 16);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));

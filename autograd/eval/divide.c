@@ -144,9 +144,17 @@ static void place_elementwise(ag__planner *p, uint32_t i) {
 
 typedef struct fold { /* how a reduction runs over its input's elements, as rows by columns */
     ag__role role;
-    int64_t rows, columns, inner;
+    int64_t rows, columns, inner, sample;
     bool used; /* by nodes of the chunk */
 } fold;
+
+/* Whether a middle axis is reduced as the columns of samples are, rather than as interleaved rows: where a cache has
+ * all elements, or not even those that one of these rows has with its neighbours. */
+static bool is_sampled(const ag_tensor *x, int64_t reduced, int64_t inner) {
+    const int64_t row = inner * (int64_t)ag__bytes(x), sample = reduced * row;
+    if (inner < AG__FEWEST_COLUMNS || row < AG__LEAST_SAMPLED || reduced < AG__ROWS_A_GROUP) return false;
+    return sample > AG__SLAB || (sample >= AG__LEAST_SAMPLE && ag__value_bytes(x) <= AG__MEMORY);
+}
 
 static fold fold_of(const ag_tensor *t) {
     const ag__layout *l = t->input[0]->layout;
@@ -169,8 +177,10 @@ static fold fold_of(const ag_tensor *t) {
         f.inner = inner;
         const bool by_columns = reduced < AG__ROWS_A_GROUP || inner >= AG__FEWEST_COLUMNS; /* as the reference does */
         if (reduced <= AG__MOST_ROW && by_columns) f.role = AG__ROLE_ROW;
+        if (is_sampled(t->input[0], reduced, inner))
+            f = (fold){.role = AG__ROLE_DOWN, .rows = l->size / inner, .columns = inner, .inner = 1, .sample = reduced};
     } else if (kept == 1) f.role = AG__ROLE_ALL;
-    else if (first) f.role = kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE;
+    else if (first) f.role = kept >= AG__FEWEST_COLUMNS ? AG__ROLE_DOWN : AG__ROLE_NONE, f.sample = reduced;
     else {
         const bool longer = kept >= AG__MANY_ROWS && t->tape->compile;
         f.role = reduced <= (longer ? AG__LONGEST_ROW : AG__MOST_ROW) ? AG__ROLE_ROW : AG__ROLE_LONG;
@@ -178,11 +188,13 @@ static fold fold_of(const ag_tensor *t) {
     return f;
 }
 
+static bool has_samples(int64_t sample, int64_t rows) { return sample > 0 && sample < rows; }
+
 /* Strips of rows and of elements end at different elements, so with more than one strip the order of the sum
  * differs. */
 static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
     bool ordered = p->c->exact && r->size > AG__STRIP;
-    if ((ordered && r->rows > 1) || r->inner > 1) return AG__ROLE_NONE;
+    if ((ordered && r->rows > 1) || r->inner > 1 || has_samples(r->sample, r->rows)) return AG__ROLE_NONE;
     r->flat = r->flat || ordered;
     r->all = true;
     return AG__ROLE_ALL;
@@ -196,8 +208,9 @@ static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
         if (!f.used || r->size > AG__MOST_ROW || r->rows > 1) return accept_fold_of_all(p, r);
         f = (fold){.role = AG__ROLE_ROW, .rows = 1, .columns = r->size, .inner = 1};
     }
-    if ((r->flat && f.rows > 1) || (r->all && f.inner > 1)) return AG__ROLE_NONE;
+    if ((r->flat && f.rows > 1) || (r->all && (f.inner > 1 || has_samples(f.sample, f.rows)))) return AG__ROLE_NONE;
     if (r->rows != 0 && (r->rows != f.rows || r->columns != f.columns || r->inner != f.inner)) return AG__ROLE_NONE;
+    if (f.sample && !ag__accept_sample(r, f.rows, f.sample)) return AG__ROLE_NONE;
     r->rows = f.rows;
     r->columns = f.columns;
     r->inner = f.inner;

@@ -49,9 +49,24 @@ static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const ch
     memcpy(y, partial, (size_t)bytes);
 }
 
+/* The row's sample, of those that there are. */
+static int64_t sample_of(const ag__region *g, int64_t row) { return g->sample < g->rows ? row / g->sample : 0; }
+
+/* The rows of its group that are before this one. */
+static int64_t row_in_group(const ag__region *g, int64_t row) {
+    return (row - sample_of(g, row) * g->sample) % AG__ROWS_A_GROUP;
+}
+
+/* The first row of the next group, which may be of the next sample. */
+static int64_t next_group(const ag__region *g, int64_t row) {
+    return ag__lesser(row - row_in_group(g, row) + AG__ROWS_A_GROUP, (sample_of(g, row) + 1) * g->sample);
+}
+
 /* The offset of the partial folds of a row's group, in elements. */
 static int64_t fold_offset(const ag__running *r, int64_t row, int64_t column) {
-    return row / AG__ROWS_A_GROUP * r->region->columns + column;
+    const ag__region *g = r->region;
+    const int64_t sample = sample_of(g, row), within = row - sample * g->sample;
+    return (sample * ag__groups_a_sample(g) + within / AG__ROWS_A_GROUP) * g->columns + column;
 }
 
 /* The number of this strip. */
@@ -92,7 +107,7 @@ static void fold_down(const ag__running *r, const ag__instruction *q, const stri
     const ag_reduction *op = t->op->reduction;
     const int64_t width = at->columns * (int64_t)ag__bytes(t);
     for (int64_t row = at->row, end = row + at->rows, rows; row < end; row += rows, x += rows * width) {
-        const int64_t within = row % AG__ROWS_A_GROUP;
+        const int64_t within = row_in_group(r->region, row);
         char *y = r->partial[q->y] + fold_offset(r, row, at->column) * (int64_t)ag__bytes(t);
         rows = ag__lesser(end - row, within ? AG__ROWS_A_GROUP - within : 1);
         if (within == 0) memcpy(y, x, (size_t)width);
@@ -116,7 +131,7 @@ static void run_folds(const ag__running *r, const ag__instruction *q, const stri
     case AG__FOLD_ROWS: fold_rows(r, q, at, y, x); break;
     case AG__FOLDED_ROW: finish_row(t, at->columns, y, x); break;
     case AG__START_DOWN:
-        if (at->row % AG__ROWS_A_GROUP == 0) start_folds(t, y, at->columns);
+        if (row_in_group(r->region, at->row) == 0) start_folds(t, y, at->columns);
         break;
     case AG__FOLD_DOWN: fold_down(r, q, at, x); break;
     case AG__FOLDED_DOWN: break;
@@ -184,16 +199,26 @@ static AG__RARE void put_columns(const ag__region *g, const strip *at, int64_t b
                       across * bytes);
 }
 
-static AG__RARE void run_fetch(const ag__region *g, const ag_tensor *t, const ag__instruction *q, const strip *at,
-                               char *y, const char *x) {
+/* The columns of the strip's sample in each row of the largest strip, unless they are there since another one. */
+static void repeat(const ag__running *r, const ag__instruction *q, const strip *at, char *y) {
+    const ag__region *g = r->region;
+    const ag_tensor *t = r->table[q->node];
+    const size_t width = (size_t)g->columns * ag__bytes(t);
+    const char *x = (const char *)ag__values(t) + (size_t)sample_of(g, at->row) * width;
+    const bool first = q < AG__FROM(&r->plan->instructions, g->begin);
+    if (!first && memcmp(y, x, width) == 0) return;
+    ag__copy_rows(y, (int64_t)width, x, 0, g->tile, (int64_t)width);
+}
+
+static AG__RARE void run_fetch(const ag__running *r, const ag__instruction *q, const strip *at, char *y,
+                               const char *x) {
+    const ag__region *g = r->region;
+    const ag_tensor *t = r->table[q->node];
     int bytes = (int)ag__bytes(t);
     switch (q->does) {
     case AG__FILL: fill(y, ag__values(t), at->n, bytes); break;
     case AG__FILL_ROWS: fill(y, ag__values(t), at->rows, bytes); break;
-    case AG__REPEAT:
-        for (int64_t i = 0; i < at->rows; i++)
-            memcpy(y + i * at->columns * bytes, ag__values(t), (size_t)(at->columns * bytes));
-        break;
+    case AG__REPEAT: repeat(r, q, at, y); break;
     case AG__SPREAD: ag__spread(y, x, at->rows, at->columns, (size_t)bytes); break;
     case AG__PACK:
         if (g->inner > 1) pack_columns(g, t, at, y);
@@ -287,12 +312,13 @@ static void run_instruction(const ag__running *r, const ag__instruction *q, cons
     }
     if (q->inputs) x = address[r->plan->operands.at[q->x] - first];
     if (q->does < AG__RUN) y = address[q->y - first];
-    if (q->does < AG__FOLD_ROWS) run_fetch(r->region, r->table[q->node], q, at, y, x);
+    if (q->does < AG__FOLD_ROWS) run_fetch(r, q, at, y, x);
     else run_folds(r, q, at, y, x);
 }
 
 /* Addresses of the cells in this strip. */
 AG__NEVER_INLINE static void aim(const ag__running *r, const strip *at, char *scratch, char **address) {
+    const int64_t sample = sample_of(r->region, at->row) * r->region->columns;
     for (uint32_t i = 0; i < r->region->cells; i++) {
         const ag__cell *s = &r->cell[i];
         switch (s->where) {
@@ -301,7 +327,7 @@ AG__NEVER_INLINE static void aim(const ag__running *r, const strip *at, char *sc
         case AG__AT_ONE: address[i] = r->base[i]; break;
         case AG__AT_ELEMENT: address[i] = r->base[i] + at->start * s->bytes; break;
         case AG__AT_STRIDED: address[i] = r->base[i] + at->column * s->bytes + (intptr_t)r->step[i] * at->row; break;
-        case AG__AT_COLUMN: address[i] = r->base[i] + at->column * s->bytes; break;
+        case AG__AT_COLUMN: address[i] = r->base[i] + (at->column + (s->samples ? sample : 0)) * s->bytes; break;
         case AG__AT_ROW: address[i] = r->base[i] + at->row * s->bytes; break;
         default: address[i] = r->partial[s->temp] + fold_offset(r, at->row, at->column) * s->bytes; break;
         }
@@ -395,13 +421,28 @@ int64_t ag__unit_elements(const ag__region *g) {
     return rows ? rows * g->columns : AG__STRIP;
 }
 
+/* Whether a unit is a group of rows. */
+static bool in_groups(const ag__region *g) { return g->form != AG__FLAT && g->down && g->tile <= AG__ROWS_A_GROUP; }
+
 int64_t ag__region_units(const ag__region *g) {
     int64_t rows = rows_a_unit(g);
+    if (in_groups(g)) return g->rows / g->sample * ag__groups_a_sample(g);
     return rows ? (g->rows + rows - 1) / rows : (g->size + AG__STRIP - 1) / AG__STRIP;
 }
 
+/* The first row of a unit; those after the last one have all. */
+static int64_t unit_row(const ag__region *g, int64_t unit) {
+    const int64_t groups = ag__groups_a_sample(g), rows = rows_a_unit(g);
+    if (in_groups(g)) return unit / groups * g->sample + unit % groups * rows;
+    return ag__lesser(unit * rows, g->rows);
+}
+
+int64_t ag__unit_start(const ag__region *g, int64_t unit) {
+    return g->form == AG__FLAT ? ag__lesser(unit * AG__STRIP, g->size) : unit_row(g, unit) * g->columns;
+}
+
 int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
-    if (q->does >= AG__FOLD_DOWN) return (g->rows + AG__ROWS_A_GROUP - 1) / AG__ROWS_A_GROUP;
+    if (q->does >= AG__FOLD_DOWN) return g->rows / g->sample * ag__groups_a_sample(g);
     if (g->form == AG__FLAT) return ag__region_units(g);
     if (g->form == AG__ROWS) return (g->rows + g->tile - 1) / g->tile;
     return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
@@ -463,7 +504,7 @@ AG__NEVER_INLINE static void run_single_rows(const ag__running *r, int64_t first
     const ag__instruction *code = only == AG__NONE ? NULL : AG__FROM(&r->plan->instructions, only);
     const next_row next = next_row_of(r);
     for (int64_t row = first, last; row < end; row = last) {
-        last = ag__lesser(end, (row / AG__ROWS_A_GROUP + 1) * AG__ROWS_A_GROUP);
+        last = ag__lesser(end, next_group(r->region, row));
         for (int64_t column = 0; column < width; column += each) {
             strip at = {.row = row, .rows = 1, .column = column, .start = row * width + column};
             at.n = at.columns = ag__lesser(each, width - column);
@@ -495,6 +536,7 @@ AG__NEVER_INLINE static void run_rows(const ag__running *r, int64_t first, int64
     for (int64_t row = first, rows; row < end; row += rows) {
         const int64_t within = row % g->inner;
         rows = ag__lesser(g->tile, g->tile < g->inner ? g->inner - within : end - row);
+        if (g->sample < g->rows) rows = ag__lesser(rows, (sample_of(g, row) + 1) * g->sample - row);
         strip at = {.row = row, .rows = rows, .columns = g->columns, .start = (row - within) * g->columns + within};
         at.n = rows * g->columns;
         run_strip(r, &at, scratch, address);
@@ -505,7 +547,7 @@ static void run_forwards(const ag__running *r, int64_t first, int64_t end, char 
     const ag__region *g = r->region;
     int64_t rows = rows_a_unit(g);
     if (rows) {
-        run_rows(r, first * rows, ag__lesser(end * rows, g->rows), scratch, address);
+        run_rows(r, unit_row(g, first), unit_row(g, end), scratch, address);
         return;
     }
     for (int64_t unit = first; unit < end; unit++) {

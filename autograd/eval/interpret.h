@@ -23,6 +23,9 @@ int64_t ag__region_units(const ag__region *g);
 /* Elements of a unit; the last one may have fewer. */
 int64_t ag__unit_elements(const ag__region *g);
 
+/* The first element of a unit; the number of all, after the last one. */
+int64_t ag__unit_start(const ag__region *g, int64_t unit);
+
 /* Units first … end−1. scratch: g->temps units of memory; address: of each cell. */
 void ag__run_units(const ag__running *r, int64_t first, int64_t end, char *scratch, char **address);
 

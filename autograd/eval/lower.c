@@ -26,13 +26,31 @@ static void emit(ag__lowering *l, bool once, ag__instruction q, const uint32_t *
 
 /* ---- Operands ---- */
 
-typedef enum showing { SHOWS_ELEMENTS, SHOWS_ONE, SHOWS_COLUMNS, SHOWS_ROWS, SHOWS_APART, SHOWS_STRIDED } showing;
+typedef enum showing {
+    SHOWS_ELEMENTS,
+    SHOWS_ONE,
+    SHOWS_COLUMNS,
+    SHOWS_ROWS,
+    SHOWS_APART,
+    SHOWS_SAMPLES,
+    SHOWS_STRIDED
+} showing;
+
+/* Whether a tensor has columns for each sample of rows, which has so many. */
+static AG__RARE showing shows_samples(const ag_tensor *t, int64_t *rows, int64_t *columns, int64_t *sample) {
+    const ag__walk w = ag__walk_over(t->layout->rank, t->layout->extent, ag__strides(t->layout));
+    if (w.rank != 3 || w.stride[2] != 1 || w.stride[1] != 0 || w.stride[0] != w.extent[2]) return SHOWS_STRIDED;
+    *rows = w.extent[0] * w.extent[1], *columns = w.extent[2], *sample = w.extent[1];
+    const bool pays = *columns * (int64_t)ag__bytes(t) >= AG__LEAST_SAMPLED && *sample >= AG__FEW_SAMPLED &&
+                      *sample * *columns >= AG__STRIP;
+    return pays ? SHOWS_SAMPLES : SHOWS_STRIDED;
+}
 
 /* How a tensor of the region's size is broadcast. */
-static showing shows(const ag_tensor *t, int64_t *rows, int64_t *columns) {
+static showing shows(const ag_tensor *t, int64_t *rows, int64_t *columns, int64_t *sample) {
     int64_t extent[2], stride[2];
     if (t->layout->contiguous) return SHOWS_ELEMENTS;
-    if (!ag__two_axes(t->layout, extent, stride)) return SHOWS_STRIDED;
+    if (!ag__two_axes(t->layout, extent, stride)) return shows_samples(t, rows, columns, sample);
     *rows = extent[0], *columns = extent[1];
     if (stride[0] == 0 && stride[1] == 0) return SHOWS_ONE;
     if (stride[0] == 0 && stride[1] == 1) return SHOWS_COLUMNS;
@@ -74,9 +92,9 @@ static uint32_t spread(ag__lowering *l, uint32_t i, uint32_t x) {
 
 static uint32_t read_rows(ag__lowering *l, uint32_t i) {
     const ag_tensor *t = tensor_at(l, i);
-    int64_t rows, columns;
+    int64_t rows, columns, sample;
     if (t->layout->contiguous) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
-    return shows(t, &rows, &columns) == SHOWS_ONE ? filled(l, i, AG__FILL_ROWS) : packed(l, i, AG__PACK_ROWS);
+    return shows(t, &rows, &columns, &sample) == SHOWS_ONE ? filled(l, i, AG__FILL_ROWS) : packed(l, i, AG__PACK_ROWS);
 }
 
 /* Whether leader i is a product or a large transpose of which rows are made as they are read. There must be memory for
@@ -88,11 +106,22 @@ static bool reads_by_rows(const ag__lowering *l, uint32_t i, showing how) {
     return ahead > 0 && ahead <= l->r->ahead;
 }
 
+/* In a strip of several rows, repeated for each; and again where a sample begins. */
+static uint32_t read_columns(ag__lowering *l, uint32_t i, bool samples) {
+    const bool repeated = l->r->tile > 1;
+    const uint32_t cell =
+        repeated ? packed(l, i, AG__REPEAT) : remember(l, i, ag__cell_new(l, i, tensor_at(l, i), AG__AT_COLUMN, false));
+    if (failed(l) || !samples) return cell;
+    if (repeated) emit(l, false, (ag__instruction){.does = AG__REPEAT, .node = i, .y = cell}, NULL);
+    else ag__cell_at(l, cell)->samples = true;
+    return cell;
+}
+
 static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     const ag_tensor *t = tensor_at(l, i);
     const ag__region *r = l->r;
-    int64_t rows = 0, columns = 0;
-    showing how = shows(t, &rows, &columns);
+    int64_t rows = 0, columns = 0, sample = 0;
+    showing how = shows(t, &rows, &columns, &sample);
     bool fits = r->rows == rows && r->columns == columns && r->inner == 1;
     if (r->inner > 1 && ag__spreads_rows(t, r)) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
     if (r->inner == 1 && reads_by_rows(l, i, how)) {
@@ -101,8 +130,8 @@ static uint32_t read_elements(ag__lowering *l, uint32_t i) {
     }
     if (how == SHOWS_ELEMENTS && !r->packed) return remember(l, i, ag__cell_new(l, i, t, AG__AT_ELEMENT, false));
     if (how == SHOWS_ONE) return filled(l, i, AG__FILL);
-    if (how == SHOWS_COLUMNS && fits && r->tile > 1) return packed(l, i, AG__REPEAT);
-    if (how == SHOWS_COLUMNS && fits) return remember(l, i, ag__cell_new(l, i, t, AG__AT_COLUMN, false));
+    if (how == SHOWS_COLUMNS && fits) return read_columns(l, i, false);
+    if (how == SHOWS_SAMPLES && fits && r->sample == sample) return read_columns(l, i, true);
     if (how == SHOWS_ROWS && fits) return spread(l, i, ag__cell_new(l, i, t, AG__AT_ROW, true));
     if (how == SHOWS_APART && fits && r->tile == 1) return remember(l, i, ag__cell_new(l, i, t, AG__AT_STRIDED, false));
     return packed(l, i, AG__PACK);
@@ -189,13 +218,17 @@ static void lower_operations(ag__lowering *l) {
  * and have so many columns at least. */
 static void find_rows(ag__lowering *l, uint32_t node, int64_t apart) {
     ag__region *r = l->r;
-    int64_t rows, columns;
-    for (uint32_t k = ag__first_input(l->p, node); k < ag__end_input(l->p, node) && r->rows == 0; k++) {
+    int64_t rows, columns, sample;
+    for (uint32_t k = ag__first_input(l->p, node); k < ag__end_input(l->p, node); k++) {
         uint32_t x = ag__leader_at(l->p, k), root = value_at(l, x)->root;
         if (!ag__is_outside(l->p, root) && value_at(l, root)->program == l->s) continue;
-        const showing how = shows(tensor_at(l, x), &rows, &columns);
-        const bool such = apart ? how == SHOWS_APART && columns >= apart : how == SHOWS_COLUMNS || how == SHOWS_ROWS;
-        if (tensor_at(l, x)->layout->size == r->size && such) r->rows = rows, r->columns = columns;
+        const showing how = shows(tensor_at(l, x), &rows, &columns, &sample);
+        const bool such = apart ? how == SHOWS_APART && columns >= apart
+                                : how == SHOWS_COLUMNS || how == SHOWS_ROWS || how == SHOWS_SAMPLES;
+        if (tensor_at(l, x)->layout->size != r->size || !such) continue;
+        if (r->rows == 0) r->rows = rows, r->columns = columns;
+        if (how == SHOWS_SAMPLES && r->rows == rows && r->columns == columns && r->inner == 1 && !r->all)
+            ag__accept_sample(r, rows, sample);
     }
 }
 
@@ -220,7 +253,7 @@ static AG__RARE void choose_tile(const ag__lowering *l, ag__region *r) {
 
 static void find_all_rows(ag__lowering *l, int64_t apart) {
     ag__region *r = l->r;
-    for (uint32_t k = r->compute; k < r->compute + r->computes && r->rows == 0 && !r->flat; k++)
+    for (uint32_t k = r->compute; k < r->compute + r->computes && !r->flat; k++)
         find_rows(l, l->plan->computed.at[k], apart);
 }
 
@@ -252,8 +285,11 @@ static void choose_form(ag__lowering *l) {
         choose_tile(l, r);
         return;
     }
-    if (r->form == AG__ROWS && r->columns < most && !apart)
-        while (r->tile < r->rows && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
+    const bool samples = r->sample > 0 && r->sample < r->rows, down = has_role(l, AG__ROLE_DOWN);
+    const bool only_read = samples && !down && !has_role(l, AG__ROLE_ROW);
+    const int64_t largest = samples && down ? AG__ROWS_A_GROUP : r->rows;
+    if (r->form == AG__ROWS && (r->columns < most || only_read) && !apart)
+        while (r->tile < largest && 2 * r->tile * r->columns <= AG__STRIP) r->tile *= 2;
     if (r->form == AG__ROWS && r->all && r->size <= AG__STRIP) r->tile = r->rows; /* one strip, as without rows */
 }
 
@@ -373,6 +409,7 @@ static bool goes_in_pairs(const ag__lowering *l) {
 static void end(ag__lowering *l) {
     ag__region *r = l->r;
     r->products = l->plan->products.count - r->product;
+    if (r->sample == 0) r->sample = r->rows > 0 ? r->rows : 1;
     if (r->down) r->work /= AG__DOWN_LESS;
     r->cells = l->plan->cells.count - r->cell;
     r->attributes = l->plan->attributes.count - r->attribute;

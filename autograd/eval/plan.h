@@ -8,7 +8,8 @@
  * A region is a run of elementwise operations over one number of elements, `size`, and of reductions over them. Where
  * its elements have the form of `rows` by `columns`, there are values of one element a row (reduced along rows), which
  * the region itself may use again, and inputs of one element a column. Reductions down columns and over all elements
- * are outputs that only later steps may use. */
+ * are outputs that only later steps may use. Rows may be those of several samples: columns are then folded for each
+ * sample, and inputs have one element for each column of a sample. */
 #ifndef AG_PLAN_H
 #define AG_PLAN_H
 
@@ -27,7 +28,7 @@ typedef enum ag__where {
     AG__AT_ONE,     /* a tensor's one element */
     AG__AT_ELEMENT, /* a tensor's elements, from the strip's first */
     AG__AT_STRIDED, /* the same, of one whose rows are apart, or in another order: of a strip within a row */
-    AG__AT_COLUMN,  /* from the strip's first column */
+    AG__AT_COLUMN,  /* from the strip's first column; of its sample */
     AG__AT_ROW,     /* from the strip's first row */
     AG__AT_FOLD     /* partial folds of the strip's columns */
 } ag__where;
@@ -38,9 +39,10 @@ typedef struct ag__cell { /* a value of the program */
     uint8_t where;
     uint8_t bytes; /* an element */
     uint8_t dtype;
-    bool rows;  /* an element a row, not one for each of the strip's */
-    bool once;  /* made once, before the first strip */
-    bool lanes; /* AG__LANES folds side by side, of every AG__LANES-th element */
+    bool rows;    /* an element a row, not one for each of the strip's */
+    bool once;    /* made once, before the first strip */
+    bool samples; /* AG__AT_COLUMN: each sample has other elements */
+    bool lanes;   /* AG__LANES folds side by side, of every AG__LANES-th element */
 } ag__cell;
 
 typedef enum ag__does {
@@ -80,10 +82,11 @@ typedef enum ag__form { AG__FLAT, AG__ROWS, AG__WIDE } ag__form; /* strips: anyw
 
 typedef struct ag__region {
     int64_t size, rows, columns; /* rows 0: any */
-    int64_t inner; /* so many rows are interleaved: element j of row i is i/inner·inner·columns + j·inner
+    int64_t inner;  /* so many rows are interleaved: element j of row i is i/inner·inner·columns + j·inner
                                     + i%inner; 1: none */
-    int64_t tile;  /* rows a strip has (AG__ROWS); if that is 1, it may have a part of a row only: */
-    int64_t block; /* so many of its columns */
+    int64_t sample; /* rows of a sample: all, if there is but one; 0: not known yet */
+    int64_t tile;   /* rows a strip has (AG__ROWS); if that is 1, it may have a part of a row only: */
+    int64_t block;  /* so many of its columns */
     uint32_t cell, cells;
     uint32_t attribute, attributes; /* indices whose attributes machine code reads */
     uint32_t once, prepares;        /* instructions before the first strip */
@@ -119,6 +122,11 @@ static inline uint32_t ag__units(int64_t count, size_t bytes) {
 /* Elements of the largest strip. */
 static inline int64_t ag__strip_elements(const ag__region *r) {
     return r->form == AG__ROWS ? r->tile * r->columns : ag__lesser(r->size, AG__STRIP);
+}
+
+/* Groups of rows whose columns are folded, of a sample; the last one may have fewer rows. */
+static inline int64_t ag__groups_a_sample(const ag__region *r) {
+    return (r->sample + AG__ROWS_A_GROUP - 1) / AG__ROWS_A_GROUP;
 }
 
 /* The strides of a tensor of the region's size, over groups of interleaved rows, columns, and these rows. */

@@ -125,7 +125,9 @@ ag__region *ag__region_of(const ag__planner *p, uint32_t s); /* which step s run
 bool ag__shows_root(const ag__planner *p, uint32_t i);
 
 /* Whether t is one element a row of the region, broadcast over the columns. */
+bool ag__accept_sample(ag__region *r, int64_t rows, int64_t sample);
 bool ag__spreads_rows(const ag_tensor *t, const ag__region *r);
+bool ag__accept_sample(ag__region *r, int64_t rows, int64_t sample);
 
 /* A further step, and one that is a further region; 0 if out of memory. */
 uint32_t ag__step_new(ag__planner *p, ag__step_kind kind, uint32_t what);

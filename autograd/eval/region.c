@@ -279,14 +279,14 @@ static void run_by_rows(const bound *b, int64_t first, int64_t end, char *scratc
     ag__running own = b->r;
     own.base = memcpy(memory, b->r.base, g->cells * sizeof *own.base);
     memory += rounded(g->cells * sizeof *own.base);
-    const int64_t each = ag__unit_elements(g), some = units_at_once(g);
+    const int64_t some = units_at_once(g);
     for (int64_t unit = first; unit < end; unit += some) {
         const int64_t last = ag__lesser(unit + some, end);
         char *rows = memory + products_memory(b->e, g);
         for (uint32_t j = 0; j < g->products; j++) {
             const uint32_t index = product_at(b->e, g, j);
             const size_t bytes = rows_bytes(g, b->r.table[index]);
-            if (bytes) provide_rows(&own, index, rows, memory, unit * each, ag__lesser(last * each, g->size));
+            if (bytes) provide_rows(&own, index, rows, memory, ag__unit_start(g, unit), ag__unit_start(g, last));
             rows += bytes;
         }
         ag__run_units(&own, unit, last, scratch, address);
@@ -313,9 +313,15 @@ static void finish_fold(const ag__region *g, const ag__instruction *q, ag_tensor
             ag__join(op, t->dtype, partial + (size_t)(i * each) * bytes, each, 1);
             memcpy(y + (size_t)i * bytes, partial + (size_t)(i * each) * bytes, bytes);
         }
-    } else {
-        ag__join(op, t->dtype, partial, n, size);
-        memcpy(y, partial, (size_t)size * bytes);
+    } else { /* of all rows, or of each sample */
+        const int64_t columns = q->does == AG__FOLD_DOWN || q->does == AG__FOLDED_DOWN ? g->columns : 1;
+        each = n * columns / size;
+        for (int64_t i = 0; i < size;
+             i += columns, partial += (size_t)(each * columns) * bytes, y += (size_t)columns * bytes) {
+            ag__join(op, t->dtype, partial, each, columns);
+            memcpy(y, partial, (size_t)columns * bytes);
+        }
+        y = ag__values(t);
     }
     if (op->finish[t->dtype]) op->finish[t->dtype](size, y, g->size / size);
 }

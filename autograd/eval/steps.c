@@ -38,6 +38,16 @@ AG__RARE bool ag__spreads_rows(const ag_tensor *t, const ag__region *r) {
            stride[2] == (r->inner > 1);
 }
 
+/* Whether a region of so many rows may have samples of so many, besides what it has. All rows are a sample as well, if
+ * the groups of both are the same. */
+bool ag__accept_sample(ag__region *r, int64_t rows, int64_t sample) {
+    const int64_t less = r->sample == 0 || sample < r->sample ? sample : r->sample,
+                  more = sample < r->sample ? r->sample : sample;
+    if (less != more && (more != rows || less % AG__ROWS_A_GROUP != 0)) return false;
+    r->sample = less;
+    return true;
+}
+
 /* The members of a step are in the order of recording, also where one has waited. */
 void ag__step_join(ag__planner *p, uint32_t s, uint32_t i) {
     ag__draft *draft = &p->drafts.at[s];

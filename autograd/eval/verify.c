@@ -89,6 +89,7 @@ static void check_cell(verifying *v, const ag__cell *s) {
     int64_t extent[2], stride[2],
         most = s->where == AG__AT_ELEMENT ? r->size
                : s->where == AG__AT_ROW   ? r->rows
+               : s->samples               ? r->rows / r->sample * r->columns
                                           : r->columns;
     bool by_rows = s->where == AG__AT_ROW || s->where == AG__AT_COLUMN, provided = is_provided(v, s);
     expect(v, is_stored(v, s->index), "a tensor is read that is not in memory");
@@ -164,7 +165,9 @@ static void check_fold(verifying *v, const ag__instruction *q, const uint32_t *x
     const ag__region *r = v->r;
     if (q->does == AG__FOLD_ROWS || q->does == AG__FOLDED_ROW)
         expect(v, size == r->rows && is_of(v, cell_at(v, q->y), true), "a fold of rows that has another size");
-    if (q->does == AG__FOLD_DOWN) expect(v, size == r->columns && r->down, "a fold of columns that has another size");
+    if (q->does == AG__FOLD_DOWN)
+        expect(v, (size == r->columns || size == r->rows / r->sample * r->columns) && r->down,
+               "a fold of columns that has another size");
     if (q->does == AG__FOLD_ALL) expect(v, size == 1, "a fold of everything that has another size");
     if (q->does == AG__FOLD_LONG) expect(v, size == r->rows && r->form == AG__WIDE, "a fold of long rows elsewhere");
     expect(v, q->does < AG__FOLD_ALL || q->y < r->folds, "a fold that has no number");
@@ -220,6 +223,7 @@ static void check_form(verifying *v) {
         if (v->value[v->plan->computed.at[k]].role == AG__ROLE_ROW) most = AG__LONGEST_ROW;
     expect(v, r->form == (r->rows == 0 ? AG__FLAT : r->columns <= most ? AG__ROWS : AG__WIDE), "another form");
     expect(v, r->rows == 0 || r->rows * r->columns == r->size, "rows by columns are not the elements");
+    expect(v, r->sample > 0 && r->rows % r->sample == 0, "samples that have other rows");
     const int64_t tile = r->inner == 1 ? r->tile : r->packed ? r->tile / r->inner : 1;
     expect(v, !several || (whole && (r->inner > 1 || r->tile * r->columns <= AG__STRIP)), "a strip has too many rows");
     expect(v, r->tile > 0 && ((tile & (tile - 1)) == 0 || r->tile == r->rows), "a group's rows are in no strips");

@@ -55,6 +55,9 @@ enum {
     AG__PAIRED = AG__LIMIT(57600, 512),         /* bytes read and written for two rows that are computed in pairs */
     AG__SLAB = AG__LIMIT(128 * 1024, 512),      /* bytes of interleaved rows that are computed at a time, about */
     AG__LEAST_ACROSS = AG__LIMIT(16, 2),        /* interleaved rows that are computed at a time, at least */
+    AG__LEAST_SAMPLED = AG__LIMIT(32, 8),       /* bytes of a row from which each sample has columns of its own, */
+    AG__LEAST_SAMPLE = AG__LIMIT(1 << 15, 64),  /* and bytes of a sample whose columns are folded, */
+    AG__FEW_SAMPLED = AG__LIMIT(8, 2),          /* and rows of one whose columns are only read */
     AG__MOST_MEMBERS = AG__LIMIT(1000, 10),     /* nodes of one region, about */
     AG__RECENT_REGIONS = AG__LIMIT(64, 2),      /* sizes of which the latest region is remembered; a power of two */
     AG__LITTLE = AG__LIMIT(8 * 1024, 40),       /* elements up to which steps run early */
