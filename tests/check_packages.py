@@ -297,7 +297,8 @@ def subproject(build, folder, compiler, nm):
 
 def shared_library(build, folder, compiler, exports=None, objects=(), without=()):
     """The build's objects linked anew, with others in place of some, and its headers."""
-    theirs = [*(build / "libautograd.so.0.1.0.p").glob("*.o"), *(build / "libsmall.a.p").glob("*.o")]
+    parts = ("libautograd.so.0.1.0.p", "libforeign.a.p", "libsmall.a.p")
+    theirs = [path for part in parts for path in (build / part).glob("*.o")]
     theirs = [path for path in theirs if path.name not in without]
     target = folder / "libautograd.so"
     run(*compiler, "-shared", "-o", target, *theirs, *objects, f"-Wl,--version-script={exports or ROOT / 'autograd/exports.map'}")

@@ -18,7 +18,7 @@ enum {
 };
 
 #if defined __GNUC__ && (defined __x86_64__ || defined __i386__)
-extern unsigned ag__processor;
+extern unsigned ag__processor __attribute__((visibility("hidden"))); /* read in one instruction */
 /* The features, from ecx of leaf 1 of cpuid, XCR0, ebx of leaf 7, and ecx of leaf 0x80000001. */
 unsigned ag__features_of(uint32_t first, uint32_t kept, uint32_t more, uint32_t far);
 static inline bool ag__processor_has(unsigned features) { return (ag__processor & features) == features; }
