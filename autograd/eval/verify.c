@@ -222,8 +222,8 @@ static void check_form(verifying *v) {
     for (uint32_t k = r->compute; k < r->compute + r->computes; k++)
         if (v->value[v->plan->computed.at[k]].role == AG__ROLE_ROW) most = AG__LONGEST_ROW;
     expect(v, r->form == (r->rows == 0 ? AG__FLAT : r->columns <= most ? AG__ROWS : AG__WIDE), "another form");
-    expect(v, r->rows == 0 || r->rows * r->columns == r->size, "rows by columns are not the elements");
-    expect(v, r->sample > 0 && r->rows % r->sample == 0, "samples that have other rows");
+    const bool rows = r->rows * r->columns == r->size && r->sample > 0 && r->rows % r->sample == 0;
+    expect(v, r->rows == 0 || rows, "rows by columns are not the elements");
     const int64_t tile = r->inner == 1 ? r->tile : r->packed ? r->tile / r->inner : 1;
     expect(v, !several || (whole && (r->inner > 1 || r->tile * r->columns <= AG__STRIP)), "a strip has too many rows");
     expect(v, r->tile > 0 && ((tile & (tile - 1)) == 0 || r->tile == r->rows), "a group's rows are in no strips");
