@@ -120,8 +120,8 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #define HIGH 12
 #define MIDDLE 8
 #define PACKED_HIGH 12
-#define ROWS_AT_ONCE MOST_DOTS
 #define MASKS 1
+#define FRUGAL 0
 
 #define PANEL panel_f32_avx512
 #define SOME_ROWS some_rows_f32_avx512
@@ -174,8 +174,8 @@ ON INLINE void join_f64_avx512(const __m512d s[8], double *to) {
 #undef HIGH
 #undef MIDDLE
 #undef PACKED_HIGH
-#undef ROWS_AT_ONCE
 #undef MASKS
+#undef FRUGAL
 
 /* A mask of n lanes: read from n before the middle. */
 static const int32_t lanes_f32[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
@@ -186,8 +186,8 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #define HIGH 6
 #define MIDDLE LOW
 #define PACKED_HIGH 6
-#define ROWS_AT_ONCE MOST_DOTS
 #define MASKS 1
+#define FRUGAL 0
 
 #define PANEL panel_f32_avx2
 #define SOME_ROWS some_rows_f32_avx2
@@ -240,8 +240,8 @@ static const int64_t lanes_f64[8] = {-1, -1, -1, -1};
 #undef HIGH
 #undef MIDDLE
 #undef PACKED_HIGH
-#undef ROWS_AT_ONCE
 #undef MASKS
+#undef FRUGAL
 #endif
 
 /* Vectors of 16 bytes, the smallest of any processor; without GNU's extensions, of one element. */
@@ -296,7 +296,7 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define HIGH 8
 #define MIDDLE LOW
 #define PACKED_HIGH 8
-#define ROWS_AT_ONCE MOST_DOTS
+#define FRUGAL 0
 #define MULTIPLY_ADD_F32(a, b, sum) vfmaq_f32(sum, a, b)
 #define MULTIPLY_ADD_F64(a, b, sum) vfmaq_f64(sum, a, b)
 #else
@@ -304,10 +304,10 @@ INLINE void join_f64_plain(const vector_f64 s[8], double *to) {
 #define MIDDLE LOW
 #if defined __GNUC__ && defined __x86_64__
 #define PACKED_HIGH LOW
-#define ROWS_AT_ONCE 1
+#define FRUGAL 1
 #else
 #define PACKED_HIGH 5
-#define ROWS_AT_ONCE MOST_DOTS
+#define FRUGAL 0
 #endif
 #define MULTIPLY_ADD_F32(a, b, sum) ((a) * (b) + (sum))
 #define MULTIPLY_ADD_F64(a, b, sum) ((a) * (b) + (sum))

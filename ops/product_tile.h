@@ -13,8 +13,8 @@
  *   CHAIN         multiply-adds before their sum is added to y
  *   HIGH, MIDDLE  rows of a high tile, and of one of middle height; a low one has LOW
  *   PACKED_HIGH   the same where both operands are packed
- *   ROWS_AT_ONCE  rows of a matrix that are multiplied by a vector at a time: MOST_DOTS, or less for a smaller code
  *   MASKS         1: there are masks; 0: b is padded with zeros to two vectors
+ *   FRUGAL        1: a smaller code rather than a faster one: fewer forms of each loop
  *
  * A tile is `height` rows by one or two vectors of y. An element's sum over CHAIN steps of k is a chain of
  * multiply-adds in a register; the sums of the chains are added up, and in the end to y. So its bits do not depend
@@ -134,6 +134,7 @@ ON static void PANEL(ag__panel *t) {
     }
 }
 
+#if !FRUGAL
 /* ---- Packed operands ----
  *
  * The rows of a tile of a are contiguous, and so are the two vectors of b, both over all of k. */
@@ -217,6 +218,24 @@ ON static void PACKED_PANEL(const ag__panel *t) {
         else PACKED_TILE(PACKED_HIGH, t, a, y, rows, &next);
     }
 }
+#else
+/* Each tile is a panel with contiguous columns of a. */
+ON static void PACKED_PANEL(const ag__panel *t) {
+    ag__panel tile = *t;
+    REAL *y = t->y;
+    const REAL *a = t->a;
+    tile.first = t->k;
+    tile.chain = CHAIN;
+    tile.a_row = 1;
+    tile.a_column = PACKED_HIGH;
+    for (int64_t rows = t->m; rows > 0; rows -= PACKED_HIGH, a += PACKED_HIGH * t->k, y += PACKED_HIGH * t->y_row) {
+        tile.m = rows < PACKED_HIGH ? rows : PACKED_HIGH;
+        tile.a = a;
+        tile.y = y;
+        PANEL(&tile);
+    }
+}
+#endif
 
 #undef PACKED_STEP
 #undef PACKED_TILE

@@ -42,7 +42,7 @@ ON INLINE void SOME_DOTS(const int rows, const dots *d, const REAL *b, REAL *y) 
     int64_t q = 0, segments = 0, least_level, level, rest;
     for (; q < d->k; q += SEGMENT << least_level, segments += (int64_t)1 << least_level) {
         const int64_t left = d->k - q;
-        least_level = rows > 1 || left < 2 * SEGMENT ? 0 : left < 8 * SEGMENT ? 1 : 3;
+        least_level = FRUGAL || rows > 1 || left < 2 * SEGMENT ? 0 : left < 8 * SEGMENT ? 1 : 3;
         if (rows == 1 && least_level == 3) {
             CHAINS(8, SEGMENT, x + q, SEGMENT, b + q, SEGMENT, sum);
             sum[0] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
@@ -68,8 +68,7 @@ ON static void DOTS(const dots *d) {
     const REAL *b = d->b;
     REAL *y = d->y;
     int64_t j = 0;
-    for (; ROWS_AT_ONCE == MOST_DOTS && j + MOST_DOTS <= d->n; j += MOST_DOTS)
-        SOME_DOTS(MOST_DOTS, d, b + j * d->step, y + j);
+    for (; !FRUGAL && j + MOST_DOTS <= d->n; j += MOST_DOTS) SOME_DOTS(MOST_DOTS, d, b + j * d->step, y + j);
     for (; j < d->n; j++) SOME_DOTS(1, d, b + j * d->step, y + j);
 }
 
@@ -114,9 +113,9 @@ ON static void LINES(const dots *d) {
             REAL *y = (REAL *)d->y + j;
             int64_t i = 0;
             memset(sum, 0, (size_t)((width + LANES - 1) / LANES * LANES) * sizeof(REAL));
-            for (; ROWS_AT_ONCE == MOST_DOTS && i + MOST_DOTS <= height; i += MOST_DOTS)
+            for (; !FRUGAL && i + MOST_DOTS <= height; i += MOST_DOTS)
                 ADD_LINES(MOST_DOTS, width, x + i, b + i * row, row, sum);
-            for (; i + HALF <= height; i += HALF) ADD_LINES(HALF, width, x + i, b + i * row, row, sum);
+            for (; !FRUGAL && i + HALF <= height; i += HALF) ADD_LINES(HALF, width, x + i, b + i * row, row, sum);
             for (; i < height; i++) ADD_LINES(1, width, x + i, b + i * row, row, sum);
             const bool add = d->add || q > 0;
             int64_t l = 0;
