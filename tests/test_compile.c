@@ -630,6 +630,24 @@ static ag_traced rare_nothing(ag_trace *t, const ag_traced x[]) {
 static ag_traced rare_beyond(ag_trace *t, const ag_traced x[]) {
     return ag_trace_rarely(t, truth(t, x), rare_function, x[0], 32, x[0]);
 }
+static ag_traced scaled_nothing(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_scaled(t, x[0], (ag_traced){0, 0}, x[0]);
+}
+static ag_traced scaled_by_nothing(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_scaled(t, x[0], x[0], (ag_traced){0, 0});
+}
+static ag_traced scaled_to_nothing(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_scaled(t, (ag_traced){0, 0}, x[0], x[0]);
+}
+static ag_traced scaled_beyond(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_scaled(t, x[0], (ag_traced){x[0].index + 1, x[0].trace}, x[0]);
+}
+static ag_traced scaled_by_beyond(ag_trace *t, const ag_traced x[]) {
+    return ag_trace_scaled(t, x[0], x[0], (ag_traced){UINT32_MAX, x[0].trace});
+}
+static ag_traced bits_scaled(ag_trace *t, const ag_traced x[]) { return ag_trace_scaled(t, x[0], bits(t, x), x[0]); }
+static ag_traced scaled_by_bits(ag_trace *t, const ag_traced x[]) { return ag_trace_scaled(t, x[0], x[0], bits(t, x)); }
+static ag_traced scaled_to_bits(ag_trace *t, const ag_traced x[]) { return ag_trace_scaled(t, bits(t, x), x[0], x[0]); }
 static ag_traced bits_for_truth(ag_trace *t, const ag_traced x[]) { return ag_trace_select(t, bits(t, x), x[0], x[0]); }
 static ag_traced bits_for_element(ag_trace *t, const ag_traced x[]) {
     return ag_trace_select(t, truth(t, x), bits(t, x), x[0]);
@@ -645,6 +663,7 @@ static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
     (void)t;
     ag_trace_fma(NULL, x[0], x[0], x[0]), ag_trace_rarely(NULL, x[0], rare_function, x[0], 0, x[0]);
     ag_trace_select(NULL, x[0], x[0], x[0]), ag_trace_shift(NULL, x[0], 1), ag_trace_bits(NULL, 1);
+    ag_trace_scaled(NULL, x[0], x[0], x[0]);
     ck_assert(!ag_trace_is_narrow(NULL));
     ag_trace_number_by_width(NULL, 1, 2);
     ag_trace_attribute(NULL, 0), ag_trace_unary(NULL, AG_TRACE_NEG, x[0]), ag_trace_convert(NULL, x[0]);
@@ -652,15 +671,62 @@ static ag_traced without_recorder(ag_trace *t, const ag_traced x[]) {
     return ag_trace_binary(NULL, AG_TRACE_ADD, x[0], ag_trace_number(NULL, 1));
 }
 
-static ag_trace_function *const wrong[] = {
-    of_no_trace,        beyond,           of_the_trace_before, no_input,         no_code,         negative_code,
-    two_of_one,         one_of_two,       truth_as_number,     truth_added,      truth_compared,  truth_negated,
-    truth_shifted,      number_for_truth, unlike_choices,      too_far,          too_far_back,    no_attribute,
-    negative_attribute, too_many,         without_recorder,    element_shifted,  element_as_bits, element_from_element,
-    bits_of_bits,       bits_of_truth,    integer_of_element,  bits_returned,    bits_converted,  bits_added,
-    bits_negated,       bits_compared,    bits_inverted,       element_inverted, elements_joined, truth_and_bits,
-    bits_for_truth,     bits_for_element, three_of_one,        three_of_two,     truth_fused,     bits_fused,
-    number_for_rare,    rare_truth,       over_truth,          rare_bits,        rare_nothing,    rare_beyond};
+static ag_trace_function *const wrong[] = {of_no_trace,
+                                           beyond,
+                                           of_the_trace_before,
+                                           no_input,
+                                           no_code,
+                                           negative_code,
+                                           two_of_one,
+                                           one_of_two,
+                                           truth_as_number,
+                                           truth_added,
+                                           truth_compared,
+                                           truth_negated,
+                                           truth_shifted,
+                                           number_for_truth,
+                                           unlike_choices,
+                                           too_far,
+                                           too_far_back,
+                                           no_attribute,
+                                           negative_attribute,
+                                           too_many,
+                                           without_recorder,
+                                           element_shifted,
+                                           element_as_bits,
+                                           element_from_element,
+                                           bits_of_bits,
+                                           bits_of_truth,
+                                           integer_of_element,
+                                           bits_returned,
+                                           bits_converted,
+                                           bits_added,
+                                           bits_negated,
+                                           bits_compared,
+                                           bits_inverted,
+                                           element_inverted,
+                                           elements_joined,
+                                           truth_and_bits,
+                                           bits_for_truth,
+                                           bits_for_element,
+                                           three_of_one,
+                                           three_of_two,
+                                           truth_fused,
+                                           bits_fused,
+                                           number_for_rare,
+                                           rare_truth,
+                                           over_truth,
+                                           rare_bits,
+                                           rare_nothing,
+                                           rare_beyond,
+                                           scaled_nothing,
+                                           scaled_by_nothing,
+                                           scaled_to_nothing,
+                                           scaled_beyond,
+                                           scaled_by_beyond,
+                                           bits_scaled,
+                                           scaled_by_bits,
+                                           scaled_to_bits};
 
 /* Twice, for what is kept from the first time is of a trace that is over. The kernel runs. */
 START_TEST(wrong_traces) {
@@ -672,6 +738,11 @@ START_TEST(wrong_traces) {
         op.trace[AG_F32] = wrong[i / 2];
         strip s = one_step(&op, AG_F32, AG_F32);
         ck_assert_msg(!ag__compile(tape, 1, s.step, s.slots, s.slot), "invalid trace %zu is compiled", i / 2);
+        if (wrong[i / 2] == of_the_trace_before) continue; /* replays number traces by themselves */
+        const uint64_t dtypes = (1u << 2 | AG_F32) << 2 | AG_F32;
+        ag_status why = AG_OK;
+        ck_assert_msg(!ag__replay_make(tape, &op, 1, dtypes, &why), "invalid trace %zu is replayed", i / 2);
+        ck_assert_int_ne(why, AG_ERR_MEMORY);
     }
     strip s = one_step(&odd_op, AG_F32, AG_F32);
     s.slot[2].one = s.slot[1].one = true; /* but the first input has many elements */

@@ -86,6 +86,11 @@ static ag_traced coded(ag_trace *t, ag_trace_code code, int least, int end, int 
     return step(t, (ag__traced){.code = (uint8_t)code, .operands = (uint8_t)n}, x);
 }
 
+/* A step with a code of the recorder's own. */
+static AG__NEVER_INLINE ag_traced own_step(ag_trace *t, int code, int k, int n, const ag_traced x[]) {
+    return step(t, (ag__traced){.code = (uint8_t)code, .operands = (uint8_t)n, .k = (int16_t)k}, x);
+}
+
 bool ag_trace_is_narrow(const ag_trace *t) { return t && t->narrow; }
 
 ag_traced ag_trace_number(ag_trace *t, double number) {
@@ -120,13 +125,17 @@ ag_traced ag_trace_fma(ag_trace *t, ag_traced a, ag_traced b, ag_traced c) {
     return coded(t, AG_TRACE_FMA, AG_TRACE_FMA, AG_TRACE_CODES, 3, (const ag_traced[]){a, b, c});
 }
 
+/* All three are looked at, whichever are used. */
 ag_traced ag_trace_scaled(ag_trace *t, ag_traced y, ag_traced p, ag_traced n) {
-    if (!t || !t->scales) return y;
-    return step(t, (ag__traced){.code = AG__TRACE_SCALE, .operands = 2}, (const ag_traced[]){p, n});
+    const ag_traced x[] = {p, n, y};
+    if (!t) return y;
+    own_step(t, AG__TRACE_SCALE, 0, 3, x);
+    t->count -= !t->failed;
+    return t->scales ? own_step(t, AG__TRACE_SCALE, 0, 2, x) : y;
 }
 
 ag_traced ag_trace_select(ag_trace *t, ag_traced truth, ag_traced a, ag_traced b) {
-    return step(t, (ag__traced){.code = AG__TRACE_SELECT, .operands = 3}, (const ag_traced[]){truth, a, b});
+    return own_step(t, AG__TRACE_SELECT, 0, 3, (const ag_traced[]){truth, a, b});
 }
 
 ag_traced ag_trace_rarely(ag_trace *t, ag_traced truth, ag_rare_function *f, ag_traced x, int j, ag_traced y) {
@@ -140,12 +149,10 @@ ag_traced ag_trace_rarely(ag_trace *t, ag_traced truth, ag_rare_function *f, ag_
 ag_traced ag_trace_shift(ag_trace *t, ag_traced a, int places) {
     const int most = t && t->narrow ? 31 : 63;
     if (t && (places < -most || places > most)) t->failed = true;
-    return step(t, (ag__traced){.code = AG__TRACE_SHIFT, .operands = 1, .k = (int16_t)places}, &a);
+    return own_step(t, AG__TRACE_SHIFT, places, 1, &a);
 }
 
-ag_traced ag_trace_convert(ag_trace *t, ag_traced a) {
-    return step(t, (ag__traced){.code = AG__TRACE_CONVERT, .operands = 1}, &a);
-}
+ag_traced ag_trace_convert(ag_trace *t, ag_traced a) { return own_step(t, AG__TRACE_CONVERT, 0, 1, &a); }
 
 void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow) {
     ag_traced x[AG__MOST_INPUTS] = {{0, 0}};
@@ -159,7 +166,7 @@ void ag__trace(ag_trace *t, const ag_op *op, ag_dtype dtype, int n, bool narrow)
     ag_traced y = op->trace[dtype](t, x);
     recorded = outer;
     ag__reopen(t->tape, former);
-    step(t, (ag__traced){.code = AG__TRACE_RESULT, .operands = 1}, &y);
+    own_step(t, AG__TRACE_RESULT, 0, 1, &y);
 }
 
 void ag__trace_free(ag_trace *t) {
