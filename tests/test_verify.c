@@ -55,10 +55,36 @@ static const char *const reasons[] = {
     "another instruction than code",
     "no code for several rows",
     "no pairs of rows",
+    "interleaved rows in a region with other folds",
+    "interleaved rows are cut",
 };
 enum { REASONS = sizeof reasons / sizeof *reasons };
 
 static int64_t met[REASONS], asked, refused;
+
+/* Kinds of instructions, and places of cells, that the programs had. */
+static const char *const kinds[] = {
+    [AG__MAP] = "map",
+    [AG__MAP_ROWS] = "map rows",
+    [AG__FILL] = "fill",
+    [AG__FILL_ROWS] = "fill rows",
+    [AG__REPEAT] = "repeat",
+    [AG__SPREAD] = "spread",
+    [AG__PACK] = "pack",
+    [AG__PACK_ROWS] = "pack rows",
+    [AG__PUT_PAST] = "put past",
+    [AG__FOLD_ROWS] = "fold rows",
+    [AG__START_DOWN] = "start down",
+    [AG__FOLDED_ROW] = "folded row",
+    [AG__RUN] = "run",
+    [AG__RUN_ROWS] = "run rows",
+    [AG__FOLD_ALL] = "fold all",
+    [AG__FOLD_LONG] = "fold long",
+    [AG__FOLD_DOWN] = "fold down",
+    [AG__FOLDED_DOWN] = "folded down",
+};
+enum { KINDS = sizeof kinds / sizeof *kinds, WHERES = AG__AT_FOLD + 1 };
+static bool had[KINDS], had_where[WHERES];
 
 static void note_reason(const char *error) {
     const char *why = strstr(error, " elements: ");
@@ -170,6 +196,9 @@ static void damage_region(const site *at, ag__region *r) {
     CHANGED(at, r->size, was.size - 1);
     CHANGED(at, r->block, 0);
     CHANGED(at, r->pairs, !was.pairs);
+    CHANGED(at, r->packed, !was.packed);
+    CHANGED(at, r->all, !was.all);
+    CHANGED(at, r->inner, 2 * was.inner);
     CHANGED(at, r->several, at->p->plan->codes.count);
     if (was.several == AG__NONE) return;
     CHANGED(at, r->together, 1);
@@ -185,6 +214,9 @@ bool __wrap_ag__verify(const ag__planner *p, uint32_t s) {
     ag__region *r = ag__region_of(p, s);
     const ag__region was = *r;
     ck_assert(is_sound(&at));
+    for (uint32_t i = r->cell; i < r->cell + r->cells; i++) had_where[p->plan->cells.at[i].where] = true;
+    for (uint32_t k = 0; k < r->prepares; k++) had[p->plan->instructions.at[r->once + k].does] = true;
+    for (uint32_t k = 0; k < r->count; k++) had[p->plan->instructions.at[r->begin + k].does] = true;
     damage_region(&at, r);
     for (uint32_t i = r->cell; i < r->cell + r->cells; i++) damage_cell(&at, &p->plan->cells.at[i]);
     for (uint32_t k = 0; k < r->prepares; k++) damage_instruction(&at, &p->plan->instructions.at[r->once + k]);
@@ -206,8 +238,10 @@ static ag_tensor *data(ag_dtype dtype, int64_t rows, int64_t columns, int seed) 
 /* Several rows a strip, one row a strip, and rows of several strips. */
 static ag_tensor *rows_of(int64_t rows, int64_t columns) {
     ag_tensor *x = data(AG_F32, rows, columns, 1), *c = data(AG_F32, 1, columns, 2), *r = data(AG_F32, rows, 1, 3);
-    ag_tensor *y = ag_add(ag_mul(ag_softmax(ag_add(x, c), 1), r), ag_scale(ag_max_over(x, AG_AXES(1), true), 3));
-    ag_tensor *z = ag_sum_over(ag_square(ag_sub(x, ag_exp(ag_mean_over(x, AG_AXES(1), true)))), AG_AXES(0), false);
+    ag_tensor *one = ag_scalar(tape, AG_F32, 0.75), *most = ag_mul(ag_max_over(x, AG_AXES(1), false), one);
+    ag_tensor *y = ag_add(ag_mul(ag_softmax(ag_add(x, c), 1), r), ag_scale(ag_unsqueeze(most, 1), 3));
+    ag_tensor *mean = ag_mul(ag_exp(ag_mean_over(x, AG_AXES(1), true)), ag_slice(data(AG_F32, rows, 3, 5), 1, 1, 2, 1));
+    ag_tensor *z = ag_sum_over(ag_square(ag_sub(x, mean)), AG_AXES(0), false);
     return ag_mul(y, z);
 }
 static ag_tensor *narrow_rows(void) { return rows_of(40, 12); }
@@ -216,6 +250,10 @@ static ag_tensor *columns_alone(void) {
     const int64_t columns = AG__LONG_ROW / 4 + 8, rows = AG__AT_ONCE / columns + 3;
     ag_tensor *x = data(AG_F32, rows, columns, 1);
     return ag_sum_over(ag_square(ag_sub(x, data(AG_F32, 1, columns, 2))), AG_AXES(0), true);
+}
+static ag_tensor *rows_apart(void) {
+    ag_tensor *x = ag_slice(data(AG_F32, 5, AG__STRIP + 8, 1), 1, 3, AG__STRIP - 1, 1);
+    return ag_mul(ag_softmax(x, 1), x);
 }
 static ag_tensor *long_rows(void) { return rows_of(5, AG__MOST_ROW + AG__STRIP + 8); }
 static ag_tensor *without_rows(void) {
@@ -233,8 +271,15 @@ static ag_tensor *past_the_caches(void) {
     ag_tensor *x = data(AG_F32, rows, columns, 1);
     return ag_mul(ag_add(x, data(AG_F32, 1, columns, 2)), x);
 }
-static ag_tensor *(*const programs[])(void) = {narrow_rows,  medium_rows, columns_alone,  long_rows,
-                                               without_rows, of_integers, past_the_caches};
+static ag_tensor *middle_axis(int64_t n, int64_t inner) {
+    ag_tensor *x = scattered(tape, AG_F32, AG_SHAPE(3, n, inner), 1000);
+    return ag_mul(ag_softmax(ag_scale(x, 2), 1), ag_sub(x, ag_max_over(x, AG_AXES(1), true)));
+}
+static ag_tensor *interleaved_rows(void) { return middle_axis(AG__ROWS_A_GROUP + 3, AG__SHORT_RUN + 6); }
+static ag_tensor *short_interleaved_rows(void) { return middle_axis(AG__ROWS_A_GROUP + 3, 5); }
+static ag_tensor *(*const programs[])(void) = {narrow_rows,      medium_rows,           columns_alone, rows_apart,
+                                               long_rows,        without_rows,          of_integers,   past_the_caches,
+                                               interleaved_rows, short_interleaved_rows};
 enum { PROGRAMS = sizeof programs / sizeof *programs };
 
 START_TEST(each_reason_is_met) {
@@ -262,6 +307,14 @@ START_TEST(each_reason_is_met) {
         ck_assert_msg(met[i] > 0 || (AG_TINY_LIMITS && strstr(reasons[i], "columns in a strip")),
                       "no damage was refused for this reason: %s", reasons[i]);
     }
+    for (int i = 0; i < KINDS; i++) {
+        const bool of_code = (i >= AG__START_DOWN && i <= AG__RUN_ROWS) || i == AG__FOLDED_DOWN;
+        if ((of_code && !tape->isa) || (i == AG__PUT_PAST && !ag__can_copy_past())) continue;
+        ck_assert_msg(had[i], "no program has an instruction of this kind: %s", kinds[i]);
+    }
+    for (int i = 0; i < WHERES; i++)
+        ck_assert_msg(had_where[i] || ((i == AG__AT_NOTHING || i == AG__AT_FOLD) && !tape->isa),
+                      "no program has a cell at place %d", i);
     ck_assert_int_gt(2 * refused, asked);
 }
 END_TEST
