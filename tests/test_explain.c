@@ -737,6 +737,17 @@ START_TEST(arguments_are_checked) {
     REFUSED(ag_trace_backward(y, -1, &x, NULL), AG_ERR_RANGE, "trace_backward");
     REFUSED(ag_trace_backward(y, 0, NULL, NULL), AG_ERR_GRADIENT, "depends on no parameter");
     REFUSED(ag_trace_backward(y, 1, &i, NULL), AG_ERR_DTYPE, "not real");
+    REFUSED(ag_trace_backward(y, 2, (ag_tensor *[]){x, NULL}, NULL), AG_ERR_NULL, "trace_backward", "second input");
+    REFUSED(ag_trace_backward(y, 2, (ag_tensor *[]){x, far}, NULL), AG_ERR_TAPE, "trace_backward", "second input");
+    /* Released handles stay released, although a report records in their slots: y has two elements, so it makes ones. */
+    ag_tensor *released[8];
+    ag_mark mark = ag_tape_mark(tape);
+    for (int k = 0; k < 8; k++) released[k] = ag_neg(x);
+    ag_tape_rewind(tape, mark);
+    for (int k = 0; k < 8; k++) {
+        REFUSED(ag_trace_backward(y, 2, (ag_tensor *[]){x, released[k]}, NULL), AG_ERR_TAPE, "second input");
+        REFUSED(ag_explain(y, released[k], NULL), AG_ERR_TAPE, "second input");
+    }
     ag_tape_free(other);
 }
 END_TEST

@@ -137,13 +137,15 @@ static void trace_to(ag__report *r, int n, ag_tensor *const x[]) {
     ag__buffer_drop(r->tape, memory);
 }
 
+/* All inputs are looked at before anything is recorded: a released handle may then name what was. */
 static bool trace_arguments_valid(ag__report *r, int n, ag_tensor *const x[]) {
+    ag_tensor *nil;
     if (n < 0 || (n > 0 && !x))
         ag__fail(r->name, 1, &r->y, n < 0 ? AG_ERR_RANGE : AG_ERR_NULL, "%d inputs%s", n,
                  n < 0 ? "" : ", and no list of them");
     else if (n == 0 && !(r->y->flags & AG__REQUIRES))
         ag__fail(r->name, 1, &r->y, AG_ERR_GRADIENT, "it depends on no parameter");
-    else return true;
+    else return n == 0 || ag__inputs_usable(r->name, n, x, &nil);
     return false;
 }
 
