@@ -6,7 +6,7 @@
 
 /* ---- Pixels and channels ---- */
 
-/* The number of elements that one has r of along each axis, if x is an image and r in range; else 0, and *nil. */
+/* The number of elements that one has r of along each axis, if x is an image and r in range; else *nil is. */
 static int64_t block_of(const char *name, ag_tensor *x, int64_t r, ag_tensor **nil) {
     const int axes = ag_rank(x) - 2;
     int64_t block = 1;
@@ -15,8 +15,8 @@ static int64_t block_of(const char *name, ag_tensor *x, int64_t r, ag_tensor **n
         *nil = ag__refuse(name, 1, &x, AG_ERR_SHAPE, "the input must be (N,L,C), (N,H,W,C) or (N,D,H,W,C)");
     else if (r < 1 || r > 1 << 20)
         *nil = ag__refuse(name, 1, &x, AG_ERR_RANGE, "r is %lld: 1 to 2²⁰ is wanted", (long long)r);
-    for (int i = 0; i < axes; i++) block *= r;
-    return *nil ? 0 : block;
+    for (int i = 0; !*nil && i < axes; i++) block *= r;
+    return block;
 }
 
 ag_tensor *ag_pixel_shuffle(ag_tensor *x, int64_t r) {

@@ -150,8 +150,10 @@ static bool extents_of(ag_shape *shape, int64_t n) {
 ag_tensor *ag_unflatten(ag_tensor *x, int axis, ag_shape extents) {
     ag_tensor *nil;
     const int a = axis_of("unflatten", x, axis, &nil);
-    if (a < 0 || !rank_fits("unflatten", x, ag_rank(x) - 1 + extents.rank, &nil)) return nil;
-    if (extents.rank < 0 || !extents_of(&extents, ag_extent(x, a)))
+    if (a < 0 || !rank_fits("unflatten", x, extents.rank, &nil) ||
+        !rank_fits("unflatten", x, ag_rank(x) - 1 + extents.rank, &nil))
+        return nil;
+    if (!extents_of(&extents, ag_extent(x, a)))
         return ag__fail("unflatten", 1, &x, AG_ERR_SHAPE, "axis %d with extent %lld has no such factors", a,
                         (long long)ag_extent(x, a));
     const ag_shape shape = ag_shape_of(x);
@@ -446,7 +448,7 @@ static ag_tensor *repeat_axes(ag_tensor *x, const ag_shape *times) {
 static ag_tensor *tiled(const char *name, ag_tensor *x, const ag_shape *times) {
     ag_tensor *nil;
     ag_shape shape = ag_shape_of(x), reps = *times;
-    int64_t size = ag_size(x), more = 0;
+    int64_t size = ag_size(x) ? ag_size(x) : 1, more = 0;
     for (int i = 0; i < times->rank; i++) {
         if (!countable(name, x, size, times->extent[i], &nil)) return nil;
         if (times->extent[i] > 0) size *= times->extent[i];

@@ -42,12 +42,13 @@ AG__SHORT static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes 
     ag_tensor *nil;
     sliding s;
     if (!ag__inputs_usable(op->name, 1, &x, &nil)) return nil;
-    int n = axes->count == -1 ? ag_rank(x) / (folds ? 2 : 1) : axes->count, rank = ag_rank(x) - (folds ? n : 0);
+    const int n = axes->count == -1 ? ag_rank(x) / (folds ? 2 : 1) : axes->count;
     if (n < 0 || n != extents->rank || n != steps->rank)
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d extents and %d steps are given for %d axes: one of each for each axis is wanted",
                         extents->rank, steps->rank, n);
     if (n == 0) return (nil = ag__current(x)) ? nil : ag__nil_of(x->tape);
+    const int rank = ag_rank(x) - (folds ? n : 0);
     if (n > rank || rank + n > AG_MAX_RANK || (axes->count == -1 && n < rank))
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d of %d axes cannot have windows: the result may have at most %d axes", n, rank, AG_MAX_RANK);

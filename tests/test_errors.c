@@ -328,6 +328,8 @@ START_TEST(windows_must_fit) {
     refused(ag_fold(w, AG_AXES(0, 1), AG_SHAPE(3, 3), AG_SHAPE(1, 1)), AG_ERR_SHAPE, "fold", "2 of 1");
     refused(ag_fold(w, AG_ALL_AXES, AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_SHAPE, "fold", "1 of 2");
     refused(ag_fold(w, AG_AXES(1), AG_SHAPE(3, 3), AG_SHAPE(1)), AG_ERR_SHAPE, "fold", "2 extents");
+    refused(ag_fold(w, (ag_axes){INT_MIN, {0}}, AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_SHAPE, "fold");
+    refused(ag_fold(w, (ag_axes){INT_MAX, {0}}, AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_SHAPE, "fold");
     refused(ag_fold(narrow, AG_AXES(1), AG_SHAPE(3), AG_SHAPE(1)), AG_ERR_RANGE, "fold");
     ag_tensor *wide = ag_broadcast_to(x, AG_SHAPE(INT64_C(1) << 40, 3));
     refused(ag_windows(wide, AG_AXES(0), AG_SHAPE(INT64_C(1) << 39), AG_SHAPE(1)), AG_ERR_SHAPE, "windows");

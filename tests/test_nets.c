@@ -1325,6 +1325,12 @@ START_TEST(resampling_refuses) {
     expect_error(tape, AG_ERR_SHAPE, "pixel_shuffle", "4 channels are no multiple of 9");
     ag_pixel_shuffle(x, 0);
     expect_error(tape, AG_ERR_RANGE, "pixel_shuffle", "r is 0");
+    for (int i = 0; i < 2; i++) {
+        ag_pixel_shuffle(x, i ? INT64_MIN : INT64_MAX);
+        expect_error(tape, AG_ERR_RANGE, "pixel_shuffle", "1 to 2²⁰ is wanted");
+        ag_pixel_unshuffle(x, i ? INT64_MIN : INT64_MAX);
+        expect_error(tape, AG_ERR_RANGE, "pixel_unshuffle", "1 to 2²⁰ is wanted");
+    }
     ag_pixel_unshuffle(x, 4);
     expect_error(tape, AG_ERR_SHAPE, "pixel_unshuffle", "axis 2 is no multiple of 4");
     ag_pixel_unshuffle(zeros(AG_SHAPE(2, 2)), 2);

@@ -2,6 +2,7 @@
  *
  * The oracle of x[…] says for each element of the result which element of x it is, one coordinate after the other, as
  * NumPy's manual describes it; what is read and what is written follows from that. */
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -709,11 +710,14 @@ START_TEST(wrong_calls_are_refused) {
             "unflatten: ", "axis 1 with extent 4 has no such factors");
     refused(ag_unflatten(x, 1, AG_SHAPE(-1, -1)), AG_ERR_SHAPE, "unflatten: ");
     refused(ag_unflatten(e, 1, AG_SHAPE(3, 1)), AG_ERR_SHAPE, "unflatten: ", "9 axes");
+    refused(ag_unflatten(x, 1, (ag_shape){.rank = INT_MAX}), AG_ERR_SHAPE, "unflatten: ", "2147483647 axes");
+    refused(ag_unflatten(x, 1, (ag_shape){.rank = INT_MIN}), AG_ERR_SHAPE, "unflatten: ");
     refused(ag_rot90(x, 1, AG_AXES(0)), AG_ERR_AXIS, "rot90: ", "2 are wanted");
     refused(ag_roll(x, 1, 2), AG_ERR_AXIS, "roll: ", "axis 2");
     refused(ag_roll_over(x, AG_SHAPE(1), AG_AXES(0, 1)), AG_ERR_SHAPE, "roll: ", "1 shifts are given for 2 axes");
     refused(ag_tile(x, AG_SHAPE(-1)), AG_ERR_RANGE, "tile: ", "-1 times");
     refused(ag_tile(x, AG_SHAPE(INT64_MAX)), AG_ERR_SHAPE, "tile: ", "more elements than can be counted");
+    refused(ag_tile(none, AG_SHAPE(INT64_C(1) << 40, INT64_C(1) << 40)), AG_ERR_SHAPE, "tile: ", "can be counted");
     refused(ag_tile(x, ag_shape_from(9, NULL)), AG_ERR_SHAPE, "tile: ");
     refused(ag_repeat(x, AG_SHAPE(2)), AG_ERR_SHAPE, "repeat: ", "at least 2 are wanted");
     refused(ag_repeat_interleave(x, -2, 0), AG_ERR_RANGE, "repeat_interleave: ", "-2 times");
