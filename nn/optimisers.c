@@ -462,7 +462,7 @@ static ag_tensor *dtypes_wrong(const char *name, int n, ag_tensor *const g[]) {
     for (int i = 0; i < n; i++) {
         ag_tensor *const pair[] = {g[0], g[i]};
         ag_dtype dtype = ag_dtype_of(g[i]);
-        if (ag_is_nil(g[i]) || (dtype == first && (dtype == AG_F32 || dtype == AG_F64))) continue;
+        if (!ag_is_nil(g[i]) && dtype == first && (dtype == AG_F32 || dtype == AG_F64)) continue;
         return ag__refuse(name, i ? 2 : 1, pair, AG_ERR_DTYPE,
                           "gradient %d is %s: f32 or f64 is wanted, the same for all", i, ag_dtype_name(dtype));
     }
@@ -474,8 +474,6 @@ static ag_tensor *clip_wrong(const char *name, const char *what, int n, ag_tenso
     if (n < 1 || !g) return ag__refuse_on(NULL, name, AG_ERR_NULL, "the list of gradients is NULL or empty");
     if (!(most > 0))
         return ag__refuse(name, 1, g, AG_ERR_RANGE, "the largest %s is %g: a number over 0 is wanted", what, most);
-    for (int i = 1; i < n; i++)
-        if (!g[i]) return ag__refuse(name, 2, (ag_tensor *[]){g[0], NULL}, AG_ERR_NULL, "gradient %d is NULL", i);
     return dtypes_wrong(name, n, g);
 }
 

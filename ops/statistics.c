@@ -383,6 +383,9 @@ ag_tensor *ag_quantiles_over(ag_tensor *x, ag_axes axes, int n, const double q[]
     if (n < 1 || n > MOST) return ag__fail("quantiles", 1, &x, AG_ERR_RANGE, "n is %d: 1 to %d is wanted", n, MOST);
     for (int i = 0; i < n; i++)
         if (!share_valid("quantiles", x, q[i], &nil)) return nil;
+    if (keepdims && ag_rank(x) == AG_MAX_RANK)
+        return ag__fail("quantiles", 1, &x, AG_ERR_SHAPE, "the result would have %d axes: 0 to %d are wanted",
+                        AG_MAX_RANK + 1, AG_MAX_RANK);
     if (!(all = together_over("quantiles", x, &axes, &set, &nil))) return nil;
     if (n > FEW) all = ag_sort(all, -1, false);
     for (int i = 0; i < n; i++) y[i] = ag_unsqueeze(reduced(quantile_of(all, q[i], n > FEW), x, set, keepdims), 0);

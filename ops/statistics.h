@@ -114,7 +114,7 @@ AG_API ag_tensor *ag_quantile_over(ag_tensor *x, ag_axes axes, double q, bool ke
  * Shape:  x (…) -> (n,…) without the axes, or with extent 1 in their place
  * Dtype:  any; f64 if it is not real
  * Grad:   as ag_quantile
- * Errors: as ag_quantile_over; AG_ERR_NULL for q; AG_ERR_RANGE unless 1 <= n <= 64
+ * Errors: as ag_quantile_over; AG_ERR_NULL for q; AG_ERR_RANGE unless 1 <= n <= 64; AG_ERR_SHAPE beyond 8 axes
  * Source: numpy.quantile with several q */
 AG_API ag_tensor *ag_quantiles_over(ag_tensor *x, ag_axes axes, int n, const double q[], bool keepdims);
 

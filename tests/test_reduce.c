@@ -1334,6 +1334,12 @@ START_TEST(wrong_calls_say_what_is_wrong) {
     REFUSED(ag_quantile(m, 1.5), AG_ERR_RANGE, "quantile: x (2,3): q is 1.5: 0 to 1 is wanted");
     REFUSED(ag_quantiles_over(m, AG_AXES(0), 0, (double[]){0}, false), AG_ERR_RANGE,
             "quantiles: x (2,3): n is 0: 1 to 64 is wanted");
+    ag_tensor *eight = ag_reshape(m, AG_SHAPE(2, 1, 1, 1, 1, 1, 1, 3));
+    const int64_t nodes = ag_tape_memory(tape).nodes;
+    REFUSED(ag_quantiles_over(eight, AG_AXES(0), 1, (double[]){0}, true), AG_ERR_SHAPE,
+            "quantiles: x (2,1,1,1,1,1,1,3): the result would have 9 axes");
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
+    ck_assert_int_eq(ag_rank(ag_quantiles_over(eight, AG_AXES(0), 1, (double[]){0}, false)), 8);
     REFUSED(ag_sum_where(m, m, AG_ALL_AXES, false), AG_ERR_DTYPE, "the mask must be bool, not f64");
     REFUSED(ag_mean_where(m, ag_zeros(tape, AG_BOOL, AG_SHAPE(4)), AG_ALL_AXES, false), AG_ERR_SHAPE,
             "the mask cannot be broadcast to the elements");

@@ -864,6 +864,13 @@ START_TEST(clipping_values_refuses) {
     ck_assert_int_eq(ag_clip_value(2, g, 1), AG_ERR_DTYPE);
     expect_error(tape, AG_ERR_DTYPE, "clip_value", "gradient 1 is f32: f32 or f64 is wanted, the same for all");
     ck_assert_ptr_eq(g[0], x);
+    g[1] = ag_reshape(x, AG_SHAPE(7));
+    ag_clear_error(tape);
+    const int64_t nodes = ag_tape_memory(tape).nodes;
+    ck_assert_int_eq(ag_clip_value(2, g, 1), AG_ERR_NIL);
+    expect_error(tape, AG_ERR_NIL, "clip_value", "second input is the nil result");
+    ck_assert_ptr_eq(g[0], x);
+    ck_assert_int_eq(ag_tape_memory(tape).nodes, nodes);
     ck_assert_int_eq(ag_clip_value(0, g, 1), AG_ERR_NULL);
     expect_error(NULL, AG_ERR_NULL, "clip_value", "NULL or empty", "test_training.c:");
     ck_assert_int_eq(ag_clip_value(1, NULL, 1), AG_ERR_NULL);
