@@ -10,8 +10,8 @@ import sys
 import tempfile
 
 # As `./dev test` builds it, for x86-64. Products of any size, which no other library computes, and of matrices and vectors,
-# are 76 kB of it.
-# gcc 12 was measured: a release build has 1,047 kB, less than 2^20 bytes, and this one, which has assertions, a page more. 13 and
+# are 71 kB of it.
+# gcc 12 was measured: a release build has 1,043 kB, less than 2^20 bytes, and this one, which has assertions, hardly more. 13 and
 # 14 were not measured with today's kernels, and are skipped.
 MOST_BYTES = {("gcc", 12): 1_052_000}
 
