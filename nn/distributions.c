@@ -99,6 +99,19 @@ static ag_tensor *entropy_by(const fraction *c, double s, ag_tensor *x) {
     return ag_add_scalar(sum3(series(c, false, x), steep, ag_rdiv_scalar(0.5 * s, x)), 0.5 + HALF_LOG_2_PI);
 }
 
+/* S(x), and −S′(x) = ln x − ψ(x) − 1/(2x). */
+static ag_tensor *stirling(ag_tensor *x) {
+    ag_tensor *large = ag_add_scalar(ag_mul(ag_add_scalar(x, -0.5), ag_log(x)), HALF_LOG_2_PI);
+    return ag_where(is_far(x), stirling_rest(x), ag_sub(ag_add(ag_lgamma(x), x), large));
+}
+static ag_tensor *stirling_slope(ag_tensor *x) {
+    ag_tensor *near = ag_sub(ag_sub(ag_log(x), ag_digamma(x)), ag_rdiv_scalar(0.5, x));
+    return ag_where(is_far(x), series(of_stirling, true, x), near);
+}
+
+/* r² − 1 */
+static ag_tensor *above_one(ag_tensor *r) { return ag_mul(less_one(r), ag_add_scalar(r, 1)); }
+
 /* r − 1 − ln r: the rounding of a quotient r counts for nothing near 1, where both have it. */
 static ag_tensor *excess(ag_tensor *r) { return ag_sub(less_one(r), ag_log(r)); }
 
@@ -107,6 +120,7 @@ static ag_tensor *deviance_by(ag_tensor *x, ag_tensor *m, ag_tensor *log_m) {
     ag_tensor *more = ag_sub(m, x), *far = ag_add(more, ag_strong_mul(x, ag_sub(ag_log(x), log_m)));
     return ag_where(ag_less(ag_abs(more), half(x)), ag_mul(x, excess(ag_div(m, x))), far);
 }
+static ag_tensor *deviance(ag_tensor *x, ag_tensor *m) { return deviance_by(x, m, ag_log(m)); }
 
 /* k·ln m − m − ln Γ(a), a = k + 1. */
 static ag_tensor *of_count(ag_tensor *k, ag_tensor *a, ag_tensor *m, ag_tensor *log_m) {
@@ -137,6 +151,16 @@ static ag_tensor *less_shape(ag_tensor *n, double others, ag_tensor *sum, ag_ten
     return ag_where(is_far(n), ag_sub(sum, whole), y);
 }
 
+/* ln Γ(b) − ln Γ(a) − (b − a)·ψ(a), less b·ln(b/a) + a − b. */
+static ag_tensor *bow(ag_tensor *a, ag_tensor *b) {
+    ag_tensor *steep = ag_mul(ag_sub(b, a), stirling_slope(a));
+    return sum3(ag_sub(stirling(b), stirling(a)), steep, half(excess(ag_div(b, a))));
+}
+
+static ag_tensor *shape_part(ag_tensor *r, ag_tensor *a, ag_tensor *b) {
+    return ag_add(deviance(b, ag_mul(r, a)), bow(a, b));
+}
+
 /* (x − location)/scale */
 static ag_tensor *standard(const about *d) { return ag_div(ag_sub(d->x, d->a), d->b); }
 
@@ -153,7 +177,7 @@ static ag_tensor *normal_entropy(const about *d) { return ag_add_scalar(ag_log(d
 /* ½·(r² − 1 − ln r²) + ½·m², of the quotient r of the deviations and the distance m of the means. */
 static ag_tensor *normal_divergence(const about *d) {
     ag_tensor *r = ag_div(d->b, d->qb), *m = ag_div(ag_sub(d->a, d->qa), d->qb);
-    return ag_sub(ag_scale(sum3(ag_square(r), number(d, -1), ag_square(m)), 0.5), ag_log(r));
+    return ag_sub(half(ag_add(above_one(r), ag_square(m))), ag_log(r));
 }
 
 /* ---- Uniform ---- */
@@ -186,10 +210,7 @@ static ag_tensor *exponential_cdf(const about *d) {
     ag_tensor *inside = ag_clamp(d->x, 0, (double)INFINITY);
     return ag_neg(ag_expm1(ag_neg(ag_mul(d->a, inside))));
 }
-static ag_tensor *exponential_divergence(const about *d) {
-    ag_tensor *r = ag_div(d->qa, d->a);
-    return ag_sub(less_one(r), ag_log(r));
-}
+static ag_tensor *exponential_divergence(const about *d) { return excess(ag_div(d->qa, d->a)); }
 
 /* ---- Laplace ---- */
 
@@ -206,8 +227,9 @@ static ag_tensor *laplace_cdf(const about *d) {
 }
 static ag_tensor *laplace_divergence(const about *d) {
     ag_tensor *distance = ag_abs(ag_sub(d->a, d->qa)), *r = ag_div(d->b, d->qb);
-    ag_tensor *near = ag_mul(r, ag_exp(ag_neg(ag_div(distance, d->b))));
-    return ag_sub(less_one(ag_add(near, ag_div(distance, d->qb))), ag_log(r));
+    ag_tensor *less = ag_neg(ag_div(distance, d->b)), *near = ag_add(ag_mul(r, ag_expm1(less)), less_one(r));
+    ag_tensor *y = ag_where(ag_less(number(d, -1), less), near, less_one(ag_mul(r, ag_exp(less))));
+    return ag_sub(ag_add(y, ag_div(distance, d->qb)), ag_log(r));
 }
 
 /* ---- Cauchy ---- */
@@ -217,11 +239,16 @@ static ag_tensor *cauchy_log_prob(const about *d) {
 }
 static ag_tensor *cauchy_sample(const about *d) { return ag_draw_cauchy(d->a, d->b); }
 static ag_tensor *cauchy_entropy(const about *d) { return ag_log(ag_scale(d->b, 4 * PI_F64)); }
+/* d²/4st, of the scales. */
+static ag_tensor *quarter(const about *d, ag_tensor *x) {
+    return ag_mul(half(ag_div(x, d->b)), half(ag_div(x, d->qb)));
+}
 /* ln((s + t)² + m²) − ln 4st, of the scales and the distance of the locations. */
 static ag_tensor *cauchy_divergence(const about *d) {
-    ag_tensor *between = ag_hypot(ag_add(d->b, d->qb), ag_sub(d->a, d->qa));
-    ag_tensor *scales = ag_add(ag_log(ag_scale(d->b, 2)), ag_log(ag_scale(d->qb, 2)));
-    return ag_sub(ag_scale(ag_log(between), 2), scales);
+    ag_tensor *m = ag_sub(d->a, d->qa), *between = ag_hypot(ag_add(d->b, d->qb), m);
+    ag_tensor *near = ag_add(quarter(d, ag_sub(d->b, d->qb)), quarter(d, m));
+    ag_tensor *far = sum3(ag_scale(ag_log(half(between)), 2), ag_neg(ag_log(d->b)), ag_neg(ag_log(d->qb)));
+    return ag_where(ag_less(near, number(d, 1)), ag_log1p(near), far);
 }
 static ag_tensor *cauchy_cdf(const about *d) {
     return ag_div_scalar(ag_atan2(number(d, 1), ag_neg(standard(d))), PI_F64);
@@ -242,9 +269,9 @@ static ag_tensor *gumbel_cdf(const about *d) { return ag_exp(ag_neg(ag_exp(ag_ne
 
 /* With r the quotient of the scales and m the distance of the locations: m − ln r + γ·(r − 1) + e^−m·Γ(r + 1) − 1. */
 static ag_tensor *gumbel_divergence(const about *d) {
-    ag_tensor *r = ag_div(d->b, d->qb), *m = ag_div(ag_sub(d->a, d->qa), d->qb);
-    ag_tensor *rest = less_one(ag_exp(ag_sub(ag_lgamma(ag_add_scalar(r, 1)), m)));
-    return ag_add(sum3(m, ag_neg(ag_log(r)), ag_scale(less_one(r), EULER)), rest);
+    ag_tensor *r = ag_div(d->b, d->qb), *m = ag_div(ag_sub(d->a, d->qa), d->qb), *log_r = ag_log(r);
+    ag_tensor *log = ag_where(ag_less(r, number(d, 0.5)), ag_lgamma(ag_add_scalar(r, 1)), ag_add(ag_lgamma(r), log_r));
+    return sum3(ag_expm1(ag_sub(log, m)), ag_sub(m, log_r), ag_scale(less_one(r), EULER));
 }
 
 /* ---- Gamma ---- */
@@ -261,11 +288,7 @@ static ag_tensor *gamma_entropy(const about *d) { return ag_sub(entropy_of_shape
 static ag_tensor *gamma_cdf(const about *d) {
     return ag_gammainc(d->a, ag_mul(d->b, ag_clamp(d->x, 0, (double)INFINITY)));
 }
-static ag_tensor *gamma_divergence(const about *d) {
-    ag_tensor *shapes = ag_mul(ag_sub(d->a, d->qa), ag_digamma(d->a)), *r = ag_div(d->qb, d->b);
-    ag_tensor *rates = ag_sub(ag_mul(d->a, less_one(r)), ag_mul(d->qa, ag_log(r)));
-    return sum3(shapes, ag_sub(ag_lgamma(d->qa), ag_lgamma(d->a)), rates);
-}
+static ag_tensor *gamma_divergence(const about *d) { return shape_part(ag_div(d->qb, d->b), d->a, d->qa); }
 
 /* ---- Beta ---- */
 
@@ -295,8 +318,10 @@ static ag_tensor *beta_entropy(const about *d) {
 static ag_tensor *beta_cdf(const about *d) { return ag_betainc(d->a, d->b, ag_clamp(d->x, 0, 1)); }
 static ag_tensor *beta_divergence(const about *d) {
     ag_tensor *y = ag_lbeta(d->a, d->b), *left = ag_mul(ag_sub(d->a, d->qa), slope(y, d->a));
-    ag_tensor *right = ag_mul(ag_sub(d->b, d->qb), slope(y, d->b));
-    return sum3(ag_sub(ag_lbeta(d->qa, d->qb), y), left, right);
+    ag_tensor *near = sum3(ag_sub(ag_lbeta(d->qa, d->qb), y), left, ag_mul(ag_sub(d->b, d->qb), slope(y, d->b)));
+    ag_tensor *n = ag_add(d->a, d->b), *qn = ag_add(d->qa, d->qb), *r = ag_div(qn, n);
+    ag_tensor *far = ag_add(shape_part(r, d->a, d->qa), shape_part(r, d->b, d->qb));
+    return ag_where(is_far(n), ag_sub(far, bow(n, qn)), near);
 }
 
 /* ---- Student: a is the freedom, b the location, c the scale ---- */
@@ -369,8 +394,8 @@ static ag_tensor *bernoulli_cdf(const about *d) {
     return sum3(y, known, ag_scale(d->a, 0));
 }
 static ag_tensor *bernoulli_divergence(const about *d) {
-    ag_tensor *yes = ag_strong_mul(d->a, ag_sub(ag_log(d->a), ag_log(d->qa)));
-    return ag_add(yes, ag_strong_mul(ag_rsub_scalar(1, d->a), ag_sub(log_1_minus(d->a), log_1_minus(d->qa))));
+    ag_tensor *no = deviance(complement(d->a), complement(d->qa));
+    return ag_add(deviance(d->a, d->qa), no);
 }
 
 static ag_tensor *binomial_log_prob(const about *d) {
@@ -408,9 +433,7 @@ static ag_tensor *poisson_cdf(const about *d) {
     ag_tensor *k = ag_floor(ag_clamp(d->x, 0, (double)INFINITY));
     return within_or(d, from(d, 0), ag_gammaincc(ag_add_scalar(k, 1), d->a), 0);
 }
-static ag_tensor *poisson_divergence(const about *d) {
-    return ag_add(ag_strong_mul(d->a, ag_sub(ag_log(d->a), ag_log(d->qa))), ag_sub(d->qa, d->a));
-}
+static ag_tensor *poisson_divergence(const about *d) { return deviance(d->a, d->qa); }
 
 /* ---- Categorical: a are scores ---- */
 
@@ -429,9 +452,12 @@ static ag_tensor *categorical_sample(const about *d) {
 static ag_tensor *categorical_entropy(const about *d) {
     return ag_neg(sum_last(ag_strong_mul(ag_softmax(d->a, -1), ag_log_softmax(d->a, -1))));
 }
+/* Each term is p·ln(p/q) + q − p. */
 static ag_tensor *categorical_divergence(const about *d) {
-    ag_tensor *difference = ag_sub(ag_log_softmax(d->a, -1), ag_log_softmax(d->qa, -1));
-    return sum_last(ag_strong_mul(ag_softmax(d->a, -1), difference));
+    ag_tensor *p = ag_softmax(d->a, -1), *log = ag_sub(ag_log_softmax(d->a, -1), ag_log_softmax(d->qa, -1));
+    ag_tensor *far = ag_add(ag_strong_mul(p, log), ag_sub(ag_softmax(d->qa, -1), p));
+    ag_tensor *near = ag_mul(p, ag_add(ag_expm1(ag_neg(log)), log));
+    return sum_last(ag_where(ag_less(ag_abs(log), number(d, 0.5)), near, far));
 }
 
 /* ---- Dirichlet ---- */
@@ -458,9 +484,8 @@ static ag_tensor *dirichlet_entropy(const about *d) {
     return less_shape(ag__squeezed(n, -1), (double)ag_extent(d->a, -1) - 1, sum_last(entropy_of_shape(d->a)), near);
 }
 static ag_tensor *dirichlet_divergence(const about *d) {
-    ag_tensor *excess = ag_sub(ag_digamma(d->a), ag_digamma(ag__sum_along(d->a, -1, true)));
-    ag_tensor *terms = sum_last(ag_mul(ag_sub(d->a, d->qa), excess));
-    return ag_add(terms, ag_sub(log_of_betas(d->qa), log_of_betas(d->a)));
+    ag_tensor *n = ag__sum_along(d->a, -1, true), *qn = ag__sum_along(d->qa, -1, true);
+    return ag_sub(sum_last(shape_part(ag_div(qn, n), d->a, d->qa)), ag__squeezed(bow(n, qn), -1));
 }
 
 /* ---- Multivariate normal: b is the factor L ---- */
@@ -503,10 +528,10 @@ static ag_tensor *multi_normal_entropy(const about *d) {
 }
 static ag_tensor *multi_normal_divergence(const about *d) {
     ag_tensor *m = solved(d->qb, triangle(d, d->b, false)), *z = solved(d->qb, column(ag_sub(d->qa, d->a)));
+    ag_tensor *on = triangle(d, m, true), *r = sum_last(on), *off = ag_sub(m, on);
     ag_tensor *squares =
-        ag_add(ag_sum_over(ag_square(m), AG_AXES(-2, -1), false), ag_sum_over(ag_square(z), AG_AXES(-2, -1), false));
-    ag_tensor *half = ag_scale(ag_add_scalar(squares, -(double)ag_extent(d->b, -1)), 0.5);
-    return ag_add(half, ag_sub(log_determinant(d, d->qb), log_determinant(d, d->b)));
+        ag_add(ag_sum_over(ag_square(off), AG_AXES(-2, -1), false), ag_sum_over(ag_square(z), AG_AXES(-2, -1), false));
+    return ag_add(half(squares), sum_last(ag_sub(half(above_one(r)), ag_log(r))));
 }
 
 /* ---- The families ---- */

@@ -157,8 +157,26 @@ def vectors():
 
 # ---- Large or nearly equal arguments, where the terms of a formula are far larger than their sum ----
 
+def logs_of_shares(scores):
+    total = mpmath.log(sum(map(mpmath.exp, scores)))
+    return [x - total for x in scores]
+
+
+def dirichlet_divergence(a, b):
+    excess = [mpmath.psi(0, x) - mpmath.psi(0, sum(a)) for x in a]
+    return log_of_betas(b) - log_of_betas(a) + sum((x - y) * e for x, y, e in zip(a, b, excess))
+
+
 def log_of_betas(a):
     return sum(map(mpmath.loggamma, a)) - mpmath.loggamma(sum(a))
+
+
+def bernoulli_divergence(p, q):
+    return sum(x * mpmath.log(x / y) if x else 0 for x, y in ((p, q), (1 - p, 1 - q)))
+
+
+def categorical_divergence(a, b):
+    return sum(mpmath.exp(x) * (x - y) for x, y in zip(logs_of_shares(a), logs_of_shares(b)))
 
 
 def power(x, y):
@@ -166,6 +184,7 @@ def power(x, y):
 
 
 lg, psi, ln = mpmath.loggamma, lambda x: mpmath.psi(0, x), mpmath.log
+NEAR, NEARER = 1 + 2.0 ** -10, 1 + 2.0 ** -12
 LARGE = [  # quantity, family, how many arguments are whole and have no slope, the formula, arguments that f32 has
     ("LOG_P", "GAMMA", 0, lambda x, a, b: a * ln(b) + (a - 1) * ln(x) - b * x - lg(a),
      [(1e6, 1e6, 1), (100010000, 1e8, 1), (250.5, 1e5, 400), (3, 1e5, 400), (22.5, 22, 1), (0.5, 1000, 1e5)]),
@@ -183,6 +202,22 @@ LARGE = [  # quantity, family, how many arguments are whole and have no slope, t
      [(1e8, 0, 1), (1e5, 0, 2), (81, 0, 1)]),
     ("ENTROPY", "DIRICHLET", 0, lambda *a: log_of_betas(a) + (sum(a) - 3) * psi(sum(a)) - sum((x - 1) * psi(x) for x in a),
      [(1e8, 1e8, 1e8), (1e8, 0.5, 2), (1e5, 2e5, 30)]),
+    ("DIVERGENCE", "NORMAL", 0, lambda m, s, n, t: ((s / t) ** 2 - 1 + ((m - n) / t) ** 2) / 2 - ln(s / t), [(0, 1, 0, NEAR), (1, 1, NEAR, NEARER)]),
+    ("DIVERGENCE", "LAPLACE", 0, lambda m, s, n, t: s / t * mpmath.exp(-abs(m - n) / s) + abs(m - n) / t - 1 - ln(s / t), [(1, 1, 1, NEAR), (1, 1, NEAR, NEARER), (0, 1, 3, 2)]),
+    ("DIVERGENCE", "CAUCHY", 0, lambda m, s, n, t: ln(((s + t) ** 2 + (m - n) ** 2) / (4 * s * t)), [(0, 1, 0, NEAR), (1, 1, NEAR, NEARER), (0, 1, 8, 2)]),
+    ("DIVERGENCE", "GUMBEL", 0, lambda m, s, n, t: (m - n) / t - ln(s / t) + mpmath.euler * (s / t - 1) + mpmath.exp((n - m) / t) * mpmath.gamma(s / t + 1) - 1,
+     [(0, 1, 0, NEAR), (1, 1, NEAR, NEARER), (0, 0.25, 0, 1)]),
+    ("DIVERGENCE", "GAMMA", 0, lambda a, b, c, d: (a - c) * psi(a) - lg(a) + lg(c) + c * ln(b / d) + a * (d - b) / b,
+     [(1e8, 1, 100010000, 1), (1e5, 2, 100096, 2), (1e5, 2, 100096, 2 * NEAR), (1e6, 1, 20, 3), (21, 3, 22, 3)]),
+    ("DIVERGENCE", "BETA", 0, lambda a, b, c, d: dirichlet_divergence((a, b), (c, d)),
+     [(1e8, 1e8, 100010000, 1e8), (1e5, 3, 100096, 3), (1e5, 2e5, 100096, 2e5), (21, 30, 21.5, 30)]),
+    ("DIVERGENCE", "BERNOULLI", 0, bernoulli_divergence, [(0.25, 0.25 * NEAR), (0.75, 0.25)]),
+    ("DIVERGENCE", "BINOMIAL", 1, lambda n, p, m, q: n * bernoulli_divergence(p, q), [(1e5, 0.25, 1e5, 0.25 * NEAR)]),
+    ("DIVERGENCE", "POISSON", 0, lambda a, b: a * ln(a / b) + b - a, [(1e5, 100096), (3, 3 * NEAR), (1e5, 3)]),
+    ("DIVERGENCE", "CATEGORICAL", 0, lambda *v: categorical_divergence(v[:3], v[3:]), [(0.5, -1, 2, 0.5, -1 + 2.0 ** -8, 2), (0, 1, 2, 9, -9, 0)]),
+    ("DIVERGENCE", "DIRICHLET", 0, lambda *v: dirichlet_divergence(v[:3], v[3:]),
+     [(1e8, 1e8, 3, 100010000, 1e8, 3), (1e5, 1e5, 2e5, 100096, 1e5, 2e5), (1e5, 0.25, 40, 100096, 0.5, 40)]),
+    ("DIVERGENCE", "MULTI_NORMAL", 0, lambda m, s, n, t: ((s / t) ** 2 - 1 + ((m - n) / t) ** 2) / 2 - ln(s / t), [(1, 1, NEAR, NEARER)]),
 ]
 
 
