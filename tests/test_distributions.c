@@ -264,6 +264,71 @@ START_TEST(what_is_far_smaller_than_its_terms_has_its_digits) {
 }
 END_TEST
 
+/* C's lgamma gives these: for moderate arguments, of which hardly a digit is lost. */
+static double psi(double x) { return ag_item(ag_digamma(ag_scalar(tape, AG_F64, x))); }
+static double lbeta(double a, double b) { return lgamma(a) + lgamma(b) - lgamma(a + b); }
+
+static double plain_log_prob(ag_family f, double x, double a, double b) {
+    const double more = a * 0.5 + 0.5;
+    switch (f) {
+    case AG_DIST_GAMMA: return a * log(b) + (a - 1) * log(x) - b * x - lgamma(a);
+    case AG_DIST_BETA: return (a - 1) * log(x) + (b - 1) * log1p(-x) - lbeta(a, b);
+    case AG_DIST_POISSON: return x * log(a) - a - lgamma(x + 1);
+    case AG_DIST_BINOMIAL: return x * log(b) + (a - x) * log1p(-b) - log(a + 1) - lbeta(x + 1, a - x + 1);
+    default: return -more * log1p(x * x / a) - 0.5 * log(a) - lbeta(0.5, a * 0.5); /* Student, 0, 1 */
+    }
+}
+
+static double plain_entropy(ag_family f, double a, double b) {
+    switch (f) {
+    case AG_DIST_GAMMA: return a - log(b) + lgamma(a) + (1 - a) * psi(a);
+    case AG_DIST_BETA: return lbeta(a, b) - (a - 1) * psi(a) - (b - 1) * psi(b) + (a + b - 2) * psi(a + b);
+    default: return (a + 1) * 0.5 * (psi(a * 0.5 + 0.5) - psi(a * 0.5)) + 0.5 * log(a) + lbeta(a * 0.5, 0.5);
+    }
+}
+
+static void expect_close(const char *what, int by, double got, double want) {
+    ck_assert_msg(fabs(got - want) < 3e-13, "%s, %d: %.17g, not %.17g", what, by, got, want);
+}
+
+static void check_meeting(ag_family f, double x, double a, double b, int by) {
+    char what[100];
+    snprintf(what, sizeof what, "family %d of %g, %g at %g", (int)f, a, b, x);
+    ag_tensor *p = ag_parameter_from(ag_scalar(tape, AG_F64, a)), *q = ag_scalar(tape, AG_F64, b), *slope;
+    ag_distribution d = {f, {p, q}};
+    if (f == AG_DIST_POISSON) d.parameter[1] = NULL;
+    if (f == AG_DIST_STUDENT) d.parameter[1] = ag_zeros(tape, AG_F64, AG_SCALAR), d.parameter[2] = q;
+    ag_tensor *y = ag_log_prob(&d, ag_scalar(tape, AG_F64, x));
+    expect_close(what, by, ag_item(y), plain_log_prob(f, x, a, b));
+    const bool has_entropy = f == AG_DIST_GAMMA || f == AG_DIST_BETA || f == AG_DIST_STUDENT;
+    if (has_entropy) expect_close(what, by, ag_item(ag_entropy(&d)), plain_entropy(f, a, b));
+    if (f == AG_DIST_BINOMIAL) return;
+    const double h = 1e-3; /* of a slope, and of what the fifth one adds to it, nearly 0 */
+    double s[5];
+    for (int i = 0; i < 5; i++) s[i] = plain_log_prob(f, x, a + (i - 2) * h, b);
+    ag_grad(y, 1, &p, &slope);
+    ck_assert_msg(fabs(ag_item(slope) - (8 * (s[3] - s[1]) - (s[4] - s[0])) / (12 * h)) < 1e-9, "%s: slope", what);
+}
+
+/* Other formulas serve from such arguments on, and both are right: below, there and above. */
+START_TEST(formulas_meet_where_one_takes_over) {
+    enum { FAR = 20 };
+    for (int by = -1; by <= 1; by++) {
+        const double at = by == 0 ? FAR : nextafter(FAR, by * inf), more = FAR + 1 + by * 0x1p-40;
+        check_meeting(AG_DIST_POISSON, FAR + by, 23.5, 0, by);
+        check_meeting(AG_DIST_BINOMIAL, FAR + by, 47, 0.4, by);
+        check_meeting(AG_DIST_BINOMIAL, 27, 27 + FAR + by, 0.6, by);
+        check_meeting(AG_DIST_GAMMA, 8.5, at, 2.5, by);         /* of its entropy, */
+        check_meeting(AG_DIST_GAMMA, 8.5, more, 2.5, by);       /* and of its density */
+        check_meeting(AG_DIST_BETA, 0.45, more, 25.25, by);     /* of either argument */
+        check_meeting(AG_DIST_BETA, 0.55, 25.25, more, by);     /* less 1, */
+        check_meeting(AG_DIST_BETA, 0.35, at - 12.5, 12.5, by); /* and of their sum */
+        check_meeting(AG_DIST_STUDENT, 1.5, 4 * at, 1, by);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* The distribution function of Student's distribution is smooth at its middle, and small where it should be. */
 START_TEST(student_tails) {
     ag_tensor *v = ag_scalar(tape, AG_F64, 1), *x = numbers(AG_F64, AG_SHAPE(3), (double[]){0, -1e8, -inf}),
@@ -588,6 +653,7 @@ int main(void) {
     tcase_add_test(gradient, quantities_pass_gradcheck_twice_over);
     tcase_add_test(gradient, divergences_of_two_families_pass_gradcheck_twice_over);
     tcase_add_test(gradient, student_tails);
+    tcase_add_test(gradient, formulas_meet_where_one_takes_over);
     tcase_add_test(gradient, vectors_pass_gradcheck_twice_over);
     tcase_add_test(gradient, outside_of_a_support_gradients_are_0);
     TCase *ends = tape_group(suite, "ends");
