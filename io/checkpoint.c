@@ -225,7 +225,7 @@ static bool is_whole(ag__input *in, unsigned char *piece, size_t room) {
 }
 
 static bool check_whole(ag_tape *tape, const char *call, const char *path) {
-    enum { PIECE = 1 << 16 };
+    enum { PIECE = AG__LIMIT(1 << 16, 100) };
     ag__input in;
     unsigned char *piece = NULL;
     bool good = ag__input_open(&in, tape, call, path) && (piece = ag__input_memory(&in, PIECE)) != NULL &&

@@ -7,7 +7,7 @@
 #if AG_HAVE_ZLIB
 #include <zlib.h>
 
-enum { PIECE = 1 << 14, RAW = -15, GZIP = 15 + 16 };
+enum { PIECE = AG__LIMIT(1 << 14, 32), RAW = -15, GZIP = 15 + 16 };
 
 /* zlib's memory is the tape's. */
 static void *take(void *tape, unsigned n, unsigned bytes) { return ag__allocate_sized(tape, ag__times(n, bytes)); }

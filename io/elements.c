@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { PIECE = 1024 }; /* elements */
+enum { PIECE = AG__LIMIT(1024, 8) }; /* elements */
 
 typedef union piece {
     unsigned char u8[8 * PIECE];

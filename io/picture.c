@@ -118,7 +118,7 @@ static bool take_shape(picture *p) {
     return true;
 }
 
-enum { PIECE = 512 };
+enum { PIECE = AG__LIMIT(512, 8) };
 
 typedef union piece {
     int64_t i64[PIECE];

@@ -24,7 +24,7 @@ void ag__out_number(ag__output *o, uint64_t n, int bytes) {
 }
 
 void ag__out_values(ag__output *o, ag_tensor *x) {
-    enum { PIECE = 2048 };
+    enum { PIECE = AG__LIMIT(2048, 16) };
     double piece[PIECE];
     ag_array values = ag__array_of(x);
     ag_dtype dtype = ag_dtype_of(x);

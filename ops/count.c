@@ -170,7 +170,7 @@ static slot *slot_of(slot *table, uint64_t room, uint64_t key) {
 
 /* y = the number of distinct elements, and where each is first; or −1, if there are more than MOST_DISTINCT. */
 static bool distinct_eval(const ag_call *call) {
-    enum { SOME = 64 };
+    enum { SOME = AG__LIMIT(64, 5) };
     const ag_array *x = &call->x[0];
     int64_t *y = call->y.data, found = 0;
     uint64_t key[SOME];

@@ -151,7 +151,7 @@ static void make_rows(void *s_, int i, int threads) {
  * Its elements are sums over all places of all samples. A few places at a time are added up in the dtype, and these
  * sums in f64; the samples are divided into parts whose number does not depend on threads. */
 
-enum { FEW_PLACES = AG__LIMIT(64, 2), MOST_PARTS = 16 };
+enum { FEW_PLACES = AG__LIMIT(64, 2), MOST_PARTS = AG__LIMIT(16, 3) };
 
 /* The products of one row of places and one of the image. */
 static void add_to_weight(const whole *s, int64_t part, rows *at) {

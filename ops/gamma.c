@@ -124,7 +124,7 @@ double ag__trigamma(double x) {
 }
 
 void ag__by_order(ag_dtype dtype, int64_t count, void *y, const void *x, const double *n, double f(double x, int n)) {
-    enum { STRIP = 128 };
+    enum { STRIP = AG__LIMIT(128, 2 * LANES) };
     const int64_t bytes = dtype == AG_F32 ? sizeof(float) : sizeof(double);
     for (int64_t start = 0; start < count; start += STRIP) {
         const int64_t m = count - start < STRIP ? count - start : STRIP;

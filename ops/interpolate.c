@@ -115,7 +115,7 @@ typedef struct resizing {
 
 /* Elements i … m−1 along the axis, with all behind them. */
 static void gather(const resizing *s, int axis, int64_t i, int64_t m, char *y, const char *x) {
-    enum { SHORT = 16 }; /* bytes that are copied in less time than a call takes */
+    enum { SHORT = AG__LIMIT(16, 8) }; /* bytes that are copied in less time than a call takes */
     const taps *t = &s->taps[axis];
     const int64_t row = s->from[axis] * s->bytes;
     if (t->count > 1) (s->wide ? gather_f64 : gather_f32)(t, i, m, s->from[axis], y, x);

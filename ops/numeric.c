@@ -52,7 +52,7 @@ static ag_tensor *of_divisor(ag_tensor *y, ag_tensor *g, ag_tensor *a, ag_tensor
 
 /* Elements by parts, which are put elsewhere and copied if y is a or b. */
 static void by_parts(ag__quotients *f, size_t bytes, int64_t n, void *y, const void *const x[]) {
-    enum { FEW = 256 };
+    enum { FEW = AG__LIMIT(256, 5) };
     _Alignas(64) char made[FEW * AG__MOST_BYTES];
     for (int64_t k = 0; k < n; k += FEW) {
         const int64_t count = n - k < FEW ? n - k : FEW;

@@ -446,7 +446,7 @@ typedef struct unit {
     bool padded;
 } unit;
 
-enum { MOST_ROW = 128, FEW_ROWS = 128 };
+enum { MOST_ROW = 128, FEW_ROWS = AG__LIMIT(128, 16) };
 
 static const unit units[AG__UNITS] = {
 #if defined __GNUC__ && defined __x86_64__
@@ -762,7 +762,7 @@ static void pack_columns(char *to, int64_t bytes, int64_t tiles, const char *fro
 
 /* Rows i … i+m−1 of a, columns q … q+k−1. */
 static void pack_a(const running *r, char *to, int64_t i, int64_t m, int64_t q, int64_t k) {
-    enum { SIDE_BY_SIDE = 16 };
+    enum { SIDE_BY_SIDE = AG__LIMIT(16, 2) };
     const ag__product *p = r->p;
     const int64_t size = r->size, across = p->a_row * size, along = p->a_column * size, high = r->unit->high;
     for (int64_t rows, height; m > 0; m -= rows, i += rows, to += height * k * size) {

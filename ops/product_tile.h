@@ -172,7 +172,7 @@ ON INLINE void PUT_PART(const ag__panel *t, VECTOR(REAL, LANES) REAL all[PACKED_
 ON INLINE void PACKED_TILE(const int height, const ag__panel *t, const REAL *a, REAL *y, int64_t rows,
                            const char **next) {
     typedef VECTOR(REAL, LANES) REAL vector;
-    enum { STEPS = 2, AHEAD = 512, LINE = 64 };
+    enum { STEPS = 2, AHEAD = 512, LINE = AG__LINE };
     const int64_t y_row = t->y_row;
     const REAL *b = t->b, *below = y + (rows > height ? height * y_row : 0);
     vector sum[PACKED_HIGH][2], room[PACKED_HIGH][2], *total = IN_MEMORY(room[0]);

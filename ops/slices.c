@@ -179,8 +179,8 @@ ag_tensor *ag__slices(const char *name, ag_tensor *x, const ag__cut *cut) {
 /* Without axes of extent 1; an axis along which nothing is added is joined with the one before, where x allows it. y is
  * row-major, so what is around an index of an axis is one run. */
 enum {
-    LONG_ROW = 1024,
-    TOGETHER = 32 * 1024
+    LONG_ROW = AG__LIMIT(1024, 64),
+    TOGETHER = AG__LIMIT(32 * 1024, 256)
 }; /* bytes: of rows that are written by themselves; of what is put together */
 
 typedef struct padding {

@@ -512,7 +512,7 @@ typedef struct side {
 } side;
 
 void ag__keys_of(ag_dtype dtype, int64_t n, const char *x, uint64_t *keys) {
-    enum { SOME = 64 };
+    enum { SOME = AG__LIMIT(64, 5) };
     _Alignas(64) char r[SOME * sizeof(wide)];
     const narrow *short_ones = (const narrow *)(const void *)r;
     const wide *long_ones = (const wide *)(const void *)r;
@@ -595,7 +595,7 @@ static void search_share(void *s_, int i, int n) {
 }
 
 /* Elements that are few to look for in a row; sorted ones for each, of which not all are worth a key. */
-enum { FEW_SEARCHED = 8, MANY_SORTED = 16 };
+enum { FEW_SEARCHED = AG__LIMIT(8, 3), MANY_SORTED = AG__LIMIT(16, 2) };
 
 AG__SHORT static bool searchsorted_eval(const ag_call *call) {
     const ag_array *sorted = &call->x[0];

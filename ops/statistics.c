@@ -375,7 +375,7 @@ ag_tensor *ag_quantile_over(ag_tensor *x, ag_axes axes, double q, bool keepdims)
 ag_tensor *ag_quantile(ag_tensor *x, double q) { return ag_quantile_over(x, AG_ALL_AXES, q, false); }
 
 ag_tensor *ag_quantiles_over(ag_tensor *x, ag_axes axes, int n, const double q[], bool keepdims) {
-    enum { MOST = 64, FEW = 4 };
+    enum { MOST = 64, FEW = AG__LIMIT(4, 2) };
     ag_tensor *nil, *all, *y[MOST];
     uint32_t set;
     if (!ag__inputs_usable("quantiles", 1, &x, &nil)) return nil;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { X, M, G, Y, ARRAYS }; /* elements, their extreme, its cotangent, the result */
-enum { LANES = 64, NARROW_WINDOW = 16 };
+enum { LANES = AG__LIMIT(64, 16), NARROW_WINDOW = AG__LIMIT(16, 4) };
 
 /* Places are along the axes that are not reduced. At each there is a window. Strides are in elements. */
 typedef struct sharing {

@@ -61,7 +61,7 @@ ag_tensor *ag_sign(ag_tensor *x) { return ag__apply1(&ag__op_sign, x); }
 
 /* The vectorised sine and cosine of a few elements at a time: y may be x, of which the large ones are computed again,
  * by a function for each, as in machine code. */
-enum { FEW = 256 };
+enum { FEW = AG__LIMIT(256, 5) };
 #define OF_ANY(name, type, small, j)                                                                                   \
     AMONG_KERNELS static void name(int64_t n, void *y_, const void *const x_[], const void *attributes) {              \
         type few[FEW], *y = y_;                                                                                        \

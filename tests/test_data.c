@@ -1143,6 +1143,14 @@ START_TEST(test_loaders_refused) {
         ck_assert_int_eq(ag_loader_open(&loader, tape, &good, 2, &bad[i]), status);
         expect_error(tape, status, "loader_open", text[i], "test_data.c:");
     }
+    ag_image_noise noise = {.deviation = 0};
+    ag_augmentation most[16];
+    for (int i = 0; i < 16; i++) most[i] = (ag_augmentation){ag_augment_noise, &noise};
+    ag_loader_options enough[] = {{.workers = 64}, {.ahead = 1024}, {.augmentations = 16, .augmentation = most}};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(ag_loader_open(&loader, tape, &good, 2, &enough[i]), AG_OK);
+        ag_loader_close(&loader);
+    }
     ag_loader_open(&loader, tape, &good, 0, NULL);
     expect_error(tape, AG_ERR_RANGE, "batches of 0 samples");
     ag_loader_open(NULL, tape, &good, 1, NULL);

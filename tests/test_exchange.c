@@ -1,5 +1,6 @@
 /* test_exchange -- memory and files of other libraries: adopted, mapped, without a header, images, DLPack */
 #define _POSIX_C_SOURCE 200809L
+#include "autograd/tape/limits.h"
 #include "io/io.h"
 
 #include <math.h>
@@ -191,6 +192,19 @@ START_TEST(test_netpbm_files) {
     x = ag_image_read(tape, path, AG_I64);
     expect_shape(x, AG_SHAPE(2, 1, 2));
     expect_list(x, 1, 2, 3, 100);
+}
+END_TEST
+
+/* Images are written piece by piece. */
+START_TEST(test_images_in_pieces) {
+    enum { PIECE = AG__LIMIT(512, 8) };
+    for (int64_t n = PIECE - 1; n <= PIECE + 1; n++)
+        for (int64_t rows = 1; rows <= 2; rows++) {
+            ag_tensor *x = ag_randint(tape, AG_SHAPE(rows, n, 1), 0, 256);
+            ag_image_write(in_folder("a.pgm"), x);
+            expect_same(x, ag_image_read(tape, in_folder("a.pgm"), AG_I64));
+        }
+    expect_ok(tape);
 }
 END_TEST
 
@@ -743,6 +757,7 @@ int main(void) {
     tcase_add_test(files, test_mapped_files);
     tcase_add_test(files, test_netpbm_files);
     tcase_add_test(files, test_images_there_and_back);
+    tcase_add_test(files, test_images_in_pieces);
     tcase_add_test(files, test_images_that_cannot_be_written);
     tcase_add_test(files, test_images_that_cannot_be_read);
     tcase_add_loop_test(files, test_mutated_images, 0, 4);

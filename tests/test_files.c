@@ -1,5 +1,6 @@
 /* test_files -- tensors in files: every format and dtype both ways, and everything that can be wrong with a file */
 #define _POSIX_C_SOURCE 200809L /* mkfifo */
+#include "autograd/tape/limits.h"
 #include "io/io.h"
 
 #include <math.h>
@@ -353,6 +354,59 @@ START_TEST(test_idx_packed) {
     ag_tensor *x = ag_read(tape, in_folder("a"), NULL, NULL);
     if (AG_HAVE_ZLIB) expect_list(x, 1, 2, 3, 4);
     else expect_error(tape, AG_ERR_FILE, "without zlib");
+}
+END_TEST
+
+static void put_little(unsigned char *to, uint64_t n, int bytes) {
+    for (int i = 0; i < bytes; i++) to[i] = (unsigned char)(n >> 8 * i);
+}
+
+static uint32_t crc_of(const unsigned char *bytes, size_t n) {
+    uint32_t crc = UINT32_MAX;
+    for (size_t i = 0; i < 8 * n; i++) {
+        if (i % 8 == 0) crc ^= bytes[i / 8];
+        crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+    }
+    return ~crc;
+}
+
+/* The file at path, packed by gzip into so many bytes: as it is, behind a comment. */
+static void pack_into(const char *path, const char *to, size_t bytes) {
+    static const unsigned char opening[] = {0x1f, 0x8b, 8, 0x10};
+    size_t n;
+    unsigned char *whole = read_bytes(path, &n), *all = calloc(1, bytes);
+    ck_assert(all && n <= UINT16_MAX && bytes > n + 24);
+    memcpy(all, opening, sizeof opening);
+    memset(all + 10, '-', bytes - n - 24);
+    unsigned char *block = all + bytes - n - 13;
+    block[0] = 1;
+    put_little(block + 1, (uint32_t)n, 2), put_little(block + 3, ~(uint32_t)n, 2);
+    memcpy(block + 5, whole, n);
+    put_little(block + 5 + n, crc_of(whole, n), 4), put_little(block + 9 + n, (uint32_t)n, 4);
+    write_bytes(to, all, bytes);
+    free(whole), free(all);
+}
+
+/* Files are written, read and unpacked piece by piece: so many elements, or packed bytes. */
+START_TEST(test_pieces) {
+    enum { WRITTEN = AG__LIMIT(2048, 16), READ = AG__LIMIT(1024, 8), PACKED = AG__LIMIT(1 << 14, 32), FEW = 100 };
+    const char *path = in_folder("a.npy");
+    for (int64_t by = -1; by <= 1; by++) {
+        const int64_t sizes[] = {WRITTEN + by, 2 * WRITTEN + by, READ + by, 2 * READ + by};
+        for (int i = 0; i < 4; i++) {
+            ag_tensor *x = ag_flip(ag_arange(tape, AG_F64, sizes[i]), 0), *narrow = ag_cast(x, AG_F32);
+            ag_save(path, 1, &x, NULL);
+            expect_same(ag_read(tape, path, NULL, NULL), x);
+            expect_same(ag_read(tape, path, NULL, &(ag_read_options){.dtype = AG_F32, .convert = true}), narrow);
+        }
+        for (size_t pieces = 1; pieces <= 2 && AG_HAVE_ZLIB; pieces++) {
+            ag_tensor *x = ag_arange(tape, AG_F64, FEW);
+            ag_save(path, 1, &x, NULL);
+            pack_into(path, in_folder("a.gz"), pieces * ((1 << 14) / PACKED) * PACKED + (size_t)(by + 1) - 1);
+            expect_same(ag_read(tape, in_folder("a.gz"), NULL, NULL), x);
+        }
+    }
+    expect_ok(tape);
 }
 END_TEST
 
@@ -757,10 +811,6 @@ START_TEST(test_zip_records_that_are_wrong) {
     expect_error(tape, AG_ERR_FILE, "read_all: ", path, p->problem, "test_files.c:");
 }
 END_TEST
-
-static void put_little(unsigned char *to, uint64_t n, int bytes) {
-    for (int i = 0; i < bytes; i++) to[i] = (unsigned char)(n >> 8 * i);
-}
 
 /* A zip file whose end is written in 64 bits, and what may be wrong with that. */
 START_TEST(test_an_end_of_64_bits) {
@@ -1177,6 +1227,7 @@ int main(void) {
     tcase_add_test(right, test_fortran_order);
     tcase_add_test(right, test_idx);
     tcase_add_test(right, test_idx_packed);
+    tcase_add_test(right, test_pieces);
     tcase_add_test(right, test_json_as_it_may_be_written);
     tcase_add_test(right, test_headers_as_numpy_may_write_them);
     tcase_add_loop_test(right, test_files_of_numpy, 0, 2);

@@ -253,14 +253,15 @@ static bool has_region(void) {
 
 /* The average number of elements, and the visit at which there is a region. */
 START_TEST(what_is_planned_depends_on_sizes) {
+    enum { VERY_OFTEN = AG__LIMIT(64, 5) };
     static const struct {
         int64_t elements;
         int visit;
     } cases[] = {{1, 0},
                  {AG__SCALARS - 1, 0},
                  {AG__FEW - 1, 0},
-                 {AG__FEW, 64},
-                 {AG__SEVERAL - 1, 64},
+                 {AG__FEW, VERY_OFTEN},
+                 {AG__SEVERAL - 1, VERY_OFTEN},
                  {AG__SEVERAL, 3},
                  {AG__AT_FIRST_SIGHT - 1, 3},
                  {AG__AT_FIRST_SIGHT, 1},
@@ -268,7 +269,7 @@ START_TEST(what_is_planned_depends_on_sizes) {
     if (cases[_i].elements < 1) return;
     ag_tape_set_evaluator(tape, AG_EVALUATOR_AUTOMATIC);
     ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(cases[_i].elements), 0);
-    const int first = cases[_i].visit == 64 && !tape->compile ? 0 : cases[_i].visit;
+    const int first = cases[_i].visit == VERY_OFTEN && !tape->compile ? 0 : cases[_i].visit;
     for (int visit = 1; visit <= 70; visit++) {
         ag_mark mark = ag_tape_mark(tape);
         ag_tensor *y = ag_tanh(ag_exp(ag_neg(x)));

@@ -214,6 +214,36 @@ static ag_traced all_at_once(ag_trace *t, const ag_traced x[]) {
     return y;
 }
 
+/* As many roots wait as there is room for, and one more. */
+static int waiting;
+static ag_traced some_at_once(ag_trace *t, const ag_traced x[]) {
+    ag_traced root[1000], y = x[0];
+    for (int i = 0; i < waiting; i++) root[i] = y = ag_trace_unary(t, AG_TRACE_SQRT, y);
+    for (int i = 0; i < waiting; i++) y = ag_trace_binary(t, AG_TRACE_ADD, y, root[i]);
+    return y;
+}
+
+START_TEST(values_that_wait) {
+    enum { ROOM = 32 * 1024 / 64 }; /* groups of elements in scratch memory */
+    int most = 0;
+    ag_tensor *x = ag_ones(tape, AG_F32, AG_SHAPE(300));
+    for (waiting = ROOM - 5; waiting <= ROOM + 5; waiting++) {
+        ag_op op = {.name = "some", .kind = AG_KIND_ELEMENTWISE, .arity = 1, .trace = {[AG_F32] = some_at_once}};
+        ag_tensor *y = ag_apply(&op, 1, &x, NULL, 0);
+        if (ag_is_nil(y)) {
+            expect_error(tape, AG_ERR_RANGE, "some", "the trace is invalid");
+        } else {
+            ck_assert_int_eq(most, waiting == ROOM - 5 ? 0 : waiting - 1); /* nothing before it was refused */
+            most = waiting;
+            expect_same(y, ag_full(tape, AG_F32, AG_SHAPE(300), 1 + waiting));
+        }
+        ag_tape_free(tape), tape = ag_tape_new();
+        x = ag_ones(tape, AG_F32, AG_SHAPE(300));
+    }
+    ck_assert(most > 0 && most < ROOM);
+}
+END_TEST
+
 START_TEST(invalid_traces) {
     ag_trace_function *const wrong[] = {
         truth,         negative_truth, truth_in_product, chosen_by_number, truth_or_number,
@@ -293,7 +323,7 @@ END_TEST
 
 static int64_t allocations_of(ag_tensor *(*f)(ag_tensor *a, ag_tensor *b)) {
     ag_tape *t = ag_tape_new();
-    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(3), 1);
+    ag_tensor *x = scattered(t, AG_F64, AG_SHAPE(AG__FEW - 1), 1); /* too few for a plan */
     ag_data(f(x, x));
     expect_ok(t);
     const int64_t n = ag_tape_memory(t).allocations;
@@ -356,6 +386,7 @@ int main(void) {
     tcase_add_test(group, recorded_once);
     group = tape_group(suite, "refused");
     tcase_add_loop_test(group, invalid_traces, 0, 14);
+    tcase_add_test(group, values_that_wait);
     tcase_add_loop_test(group, invalid_traces_of_whole_numbers, 0, 5);
     tcase_add_test(group, other_dtypes);
     group = plain_group(suite, "memory");

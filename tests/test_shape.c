@@ -469,6 +469,14 @@ START_TEST(other_texts_are_refused) {
     for (int k = 0; k < 40; k++) strcat(many, ",None");
     ag_at(x, many);
     expect_error(tape, AG_ERR_RANGE, "at", "more than 32 items at position");
+    ag_subscript new[33];
+    for (int k = 0; k < 33; k++) new[k] = AG_NEW;
+    for (int n = 31; n <= 32; n++) { /* as many items are read, but the result may not have as many axes */
+        ag_index(x, n, new);
+        expect_error(tape, AG_ERR_SHAPE, "the result would have", "at most 8 are wanted");
+    }
+    ag_index(x, 33, new);
+    expect_error(tape, AG_ERR_RANGE, "33 items: 0 to 32 are wanted");
 }
 END_TEST
 

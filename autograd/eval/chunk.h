@@ -10,7 +10,7 @@
 #include "autograd/eval/lists.h"
 #include "autograd/tape/limits.h"
 
-enum { AG__STRUCTURE_BUCKETS = 256 };
+enum { AG__STRUCTURE_BUCKETS = AG__LIMIT(256, 4) };
 
 typedef struct ag__known_layout { /* equal ones have one number */
     const ag__layout *layout;

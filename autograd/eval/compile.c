@@ -988,7 +988,7 @@ static void call_each(char *registers, uint32_t what, ag_rare_function *f, uint3
  * loads and stores. The lanes of folds are in registers too if there is room, and one vector is worked on at a time or
  * as many as have all lanes. */
 static ag__machine allocate(program *p, int slots) {
-    enum { SHORT = 12, LONG = 60, SPARE = 2 };
+    enum { SHORT = AG__LIMIT(12, 4), LONG = AG__LIMIT(60, 12), SPARE = 2 };
     ag__machine m = {.isa = p->isa, .slots = slots, .slot = p->slot, .lanes = p->lanes};
     p->frame = p->most_frame = p->isa->frame;
     mark_needed(p, slots);
@@ -1047,7 +1047,7 @@ ag__pages ag__code_pages = {map_pages, seal_pages, unmap_pages};
 
 /* ---- The tape's programs ---- */
 
-enum { BUCKETS = 64 };
+enum { BUCKETS = AG__LIMIT(64, 2) };
 
 typedef struct entry { /* a compiled program, and its pages; the slots follow the steps */
     struct entry *next, *next_by_code;

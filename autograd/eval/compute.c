@@ -69,7 +69,7 @@ static bool end_call(running *r, bool good) {
 }
 
 static bool run_call(ag_tensor *t, bool accumulate) {
-    enum { FEW = 8 };
+    enum { FEW = AG__LIMIT(8, 2) };
     ag_array few[FEW], *x = few;
     running r;
     r.scratch = NULL;

@@ -352,7 +352,7 @@ static void run_aimed(const ag__running *r, const strip *at, char **address) {
  * part of what the next row reads. One that goes through it once, and writes nothing as large, asks for all of it, but
  * only where no cache has it and a row is short: by itself the processor looks ahead to the end of a page, and is late
  * in every row. In long rows, and of what a cache may have, asking only takes time. */
-enum { MOST_ASKED = 4, SHORT_ROW = 8192 };
+enum { MOST_ASKED = AG__LIMIT(4, 2), SHORT_ROW = AG__LIMIT(8192, 64) };
 typedef struct next_row {
     uint32_t cell[MOST_ASKED], cells; /* of tensors that are not in the caches */
     uint32_t parts;                   /* instructions that go through a row */

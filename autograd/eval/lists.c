@@ -2,7 +2,7 @@
 #include "autograd/eval/lists.h"
 
 static bool grow(ag_tape *tape, ag__list *list, size_t size, uint32_t more) {
-    enum { FEWEST = 16 };
+    enum { FEWEST = AG__LIMIT(16, 3) };
     if (list->room - list->count >= more) return true;
     uint32_t room = ag__more_room(list->room, (uint64_t)list->count + (more < FEWEST ? FEWEST : more));
     void *data = room ? ag__resize(tape, list->data, list->room * size, ag__times(room, size)) : NULL;

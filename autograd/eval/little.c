@@ -18,8 +18,8 @@
 enum {
     INPUTS = AG__LITTLE_INPUTS,
     PLACES = AG__LIMIT(32 * 1024, 128), /* bytes of scratch memory */
-    FEW = 16,                           /* instructions, */
-    FEW_PLACES = 1024                   /* and bytes of places, for which the stack has room */
+    FEW = AG__LIMIT(16, 3),             /* instructions, */
+    FEW_PLACES = AG__LIMIT(1024, 64)    /* and bytes of places, for which the stack has room */
 };
 
 typedef struct instruction {

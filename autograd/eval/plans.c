@@ -11,13 +11,13 @@
 #include "autograd/tape/hash.h"
 
 enum {
-    BUCKETS = 256,
-    OFTEN = 3,       /* visits after which a structure is expected to recur, */
-    VERY_OFTEN = 64, /* and so often that a plan that saves little is made */
-    NO_ROOM = 255,   /* in place of the visits: its plan had no room */
-    PATIENCE = 256,  /* chunks after which an unused plan may be dropped */
-    MARGIN = 16,
-    LATEST = 16
+    BUCKETS = AG__LIMIT(256, 4),
+    OFTEN = 3,                     /* visits after which a structure is expected to recur, */
+    VERY_OFTEN = AG__LIMIT(64, 5), /* and so often that a plan that saves little is made */
+    NO_ROOM = 255,                 /* in place of the visits: its plan had no room */
+    PATIENCE = AG__LIMIT(256, 64), /* chunks after which an unused plan may be dropped */
+    MARGIN = AG__LIMIT(16, 2),
+    LATEST = AG__LIMIT(16, 2)
 };
 
 typedef struct cached {

@@ -102,7 +102,7 @@ bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted) {
     return true;
 }
 
-enum { MANY = 1 << 14, BUFFERS = 8, INPUTS = 24 }; /* nodes, and how many are fetched ahead */
+enum { MANY = AG__LIMIT(1 << 14, 100), BUFFERS = 8, INPUTS = 24 }; /* nodes, and how many are fetched ahead */
 
 /* For a scan over more nodes than the caches hold: fetch what later nodes are computed from. */
 AG__ALWAYS_INLINE void fetch_after(const ag_tape *tape, uint32_t i, uint32_t end) {

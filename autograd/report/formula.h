@@ -20,7 +20,7 @@ typedef struct ag__term {
 } ag__term;
 
 /* Terms never move: a full block is followed by another. It is below 1 kB, which allocators give soonest. */
-enum { AG__TERMS_IN_BLOCK = 28 };
+enum { AG__TERMS_IN_BLOCK = AG__LIMIT(28, 2) };
 
 struct ag__term_slab {
     struct ag__term_slab *before;

@@ -171,7 +171,7 @@ static void vacate(ag_tape *tape, ag_tensor *t) {
 
 /* Release the nodes from `count` on. If slots are kept vacant, they are reused once there are many. */
 void ag__nodes_release(ag_tape *tape, uint32_t count) {
-    enum { MOST_VACANT = 1 << 18, MANY = 1 << 17 };
+    enum { MOST_VACANT = AG__LIMIT(1 << 18, 100), MANY = AG__LIMIT(1 << 17, 60) };
     if (!tape->keeps_vacant) {
         const uint32_t fetched = tape->count - count < MANY ? UINT32_MAX : AG__FETCHED;
         while (tape->count > count) {

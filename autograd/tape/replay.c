@@ -17,12 +17,12 @@
 #include <string.h>
 
 enum {
-    GROUP = 8,         /* elements that a step computes at a time */
-    GROUP_BYTES = 64,  /* room for as many of 64 bits */
-    MOST_LANES = 256,  /* elements of a strip; fewer if there are many values */
-    FRAME = 32 * 1024, /* bytes of scratch memory, on the stack */
-    BUCKETS = 64,
-    SHARED_BUCKETS = 512
+    GROUP = 8,                              /* elements that a step computes at a time */
+    GROUP_BYTES = 64,                       /* room for as many of 64 bits */
+    MOST_LANES = AG__LIMIT(256, 2 * GROUP), /* elements of a strip; fewer if there are many values */
+    FRAME = 32 * 1024,                      /* bytes of scratch memory, on the stack */
+    BUCKETS = AG__LIMIT(64, 2),
+    SHARED_BUCKETS = AG__LIMIT(512, 8)
 };
 enum { WIDE = 1, TRUTH = 2, WHOLE = 4 }; /* types: of 64 bits; a truth value, of all bits or none; i64 */
 
@@ -215,7 +215,7 @@ typedef struct value {
     operand y;
 } value;
 
-enum { BUCKETS_OF_CONSTANTS = 64 };
+enum { BUCKETS_OF_CONSTANTS = AG__LIMIT(64, 2) };
 
 typedef struct maker {
     ag_trace trace;

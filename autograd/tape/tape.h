@@ -18,7 +18,13 @@
 
 /* ---- The tape ---- */
 
-enum { AG__CLASSES = 21, AG__HEAP_CLASSES = 152, AG__ERROR_SIZE = 640, AG__RECENT = 16, AG__FIRST_SLAB = 8 * 1024 };
+enum {
+    AG__CLASSES = 21,
+    AG__HEAP_CLASSES = 152,
+    AG__ERROR_SIZE = 640,
+    AG__RECENT = AG__LIMIT(16, 2),
+    AG__FIRST_SLAB = 8 * 1024
+};
 
 typedef struct ag__slab {
     struct ag__slab *next;
@@ -476,7 +482,7 @@ AG__ALWAYS_INLINE void ag__fetch_before(const ag_tensor *t, uint32_t id, uint32_
 
 /* The first node from which on that is worth while. */
 static inline uint32_t ag__fetched_from(const ag_tape *tape) {
-    enum { MANY = 1 << 14 };
+    enum { MANY = AG__LIMIT(1 << 14, 100) };
     return tape->count < MANY ? UINT32_MAX : AG__FETCHED;
 }
 

@@ -14,7 +14,7 @@ static _Thread_local ag_trace *recorded;
 ag_trace *ag__recorded(void) { return recorded; }
 
 static bool grow(ag_trace *t) {
-    enum { FIRST = 256 };
+    enum { FIRST = AG__LIMIT(256, 8) };
     int room = t->room > 0 ? 2 * t->room : FIRST;
     size_t each = sizeof *t->value;
     if (room > AG__MOST_TRACED) return false;
