@@ -12,6 +12,7 @@ import pathlib
 import re
 import sys
 
+import sizes
 from dependencies import Uses, circles, declared, without_comments, words
 
 LIBRARY = ["autograd", "io", "nn", "ops"]
@@ -508,7 +509,17 @@ def one_meaning(tree):
             yield f"{name} is defined in {' and '.join(sorted(paths))}"
 
 
-RULES = [one_meaning, includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, aliasing, op_list, sources, tests, openings, plain, out_of_memory, long_lines]
+def limits(tree):
+    """What chooses between ways, or divides work, is small in a build with --tiny; or sizes.py counts what it meets all the same."""
+    for path, text in in_folders(tree, LIBRARY).items():
+        for name, value in sizes.not_listed(path, text) if path.startswith(("ops/", "autograd/eval/")) else []:
+            yield f"{path}: {name} = {value.strip()} is compared with something: it is AG__LIMIT(…), or in MORE of tests/sizes.py"
+    for path, line, _ in sizes.CHOSEN:
+        if line not in tree[path]:
+            yield f"{path} has no line, at which tests/sizes.py notes what is compared: {line.strip()}"
+
+
+RULES = [one_meaning, includes, order, in_circles, files, in_order, definitions, drawing, comments, comment_lines, located, calls, locale, lists, aliasing, op_list, sources, tests, openings, plain, out_of_memory, long_lines, limits]
 
 
 def violations(tree, rules=RULES):
@@ -609,6 +620,9 @@ BREAKS = [
     ("tests", replaced("tests/cases.c", "AG_OPS(", "NO_OPS(")),
     ("tests", replaced("ops/list.h", "X(UNARY, rsqrt)", "X(OTHER, rsqrt)")),
     ("openings", replaced("ops/arith.c", "/* arith -- ", "/* ")),
+    ("limits", appended("ops/reduce.c", "\nenum { NEW = 40 };\nstatic bool f(int n) { return n < NEW; }\n")),
+    ("limits", appended("autograd/eval/plan.c", "\nenum { NEW = 1 << 14 };\nstatic int64_t f(int64_t n) { return ag__lesser(n, NEW); }\n")),
+    ("limits", replaced("autograd/eval/region.c", "some = units_at_once(g);", "other = units_at_once(g);")),
     ("long_lines", appended("ops/reduce.c", "/* " + 57 * "ȳ·" + "12345 */\n")),
     ("plain", appended("ops/reduce.c", "\n/* What y is. */\n")),
     ("plain", appended("ops/reduce.c", "\n/* Where x is 0, y is. */\n")),

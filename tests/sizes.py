@@ -5,8 +5,9 @@ Copies the sources into FOLDER/source, where each comparison with such a constan
 the library and the tests there; runs them, and prints a table: for each constant and evaluator whether what is compared with it
 was less, one less, equal, one more and more; and which pairs of constants were reached on one tape. What was not met is a hole.
 
-The constants are those of autograd/tape/limits.h, those that AG__LIMIT makes elsewhere, and those listed in MORE. A constant that
-stands in several comparisons has a line for all of them; --sites has one for each.
+The constants are those of autograd/tape/limits.h, those that AG__LIMIT makes elsewhere, those made of these, and those listed in
+MORE. A constant that stands in several comparisons has a line for all of them; --sites has one for each. check_tree.py asks this
+file whether a number that chooses between ways is none of them.
 
     --setup        only copy and build
     --run A,B,...  the test programs to run (those whose names follow); all that test the library if not given
@@ -27,20 +28,47 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LIMIT = re.compile(r"\b([A-Z]\w*)\s+=\s+AG__LIMIT\(")
 SHARED = re.compile(r"\b(AG__\w+)\s+=\s")
 INLINE = re.compile(r"AG__LIMIT\([^()]*\)")
+ENUMERATION = re.compile(r"\benum\s*\w*\s*\{([^}]*)\}")
+ENUMERATOR = re.compile(r"\b([A-Z]\w*)\s*=\s*((?:[^,()]|\((?:[^()]|\([^()]*\))*\))*)")
 EVALUATORS = ["fused", "reference", "automatic"]
 
-# Constants beside AG__LIMIT: classes of sizes, entries of caches, rounds.
+# Constants beside AG__LIMIT, that are no smaller in a build with --tiny: classes of sizes, entries of caches, rounds; what chooses
+# between formulas, or between graphs that are recorded; what is refused.
 MORE = {
-    "autograd/tape/buffer.c": ["SMALLEST", "SMALL", "LARGEST_SMALL", "SLAB"],
-    "autograd/tape/heap.c": ["LEAST", "LEAST_SPAN", "LARGEST_GROWTH", "MOST_TRIED", "LARGE"],
-    "autograd/tape/memory.c": ["LARGEST_SLAB", "HUGE_PAGES"],
-    "autograd/tape/threads.c": ["MOST_UNITS", "MOST_WORKERS"],
+    "autograd/eval/allot.c": ["LEAST"],
+    "autograd/eval/compile.c": ["AG__MOST_SPILLED"],
+    "autograd/eval/encode_x86.c": ["PART", "SAVED"],
     "autograd/eval/folds.c": ["MOST_ALTERNATE"],
+    "autograd/eval/plans.c": ["OFTEN"],
     "autograd/eval/rows.c": ["SOME", "MOST_KNOWN"],
+    "autograd/eval/runs.c": ["FEWEST_STEPS", "MANY_REGISTERS"],
+    "autograd/eval/settle.c": ["SOME_USES"],
+    "autograd/tape/ahead.c": ["AG__MOST_MAKERS"],
+    "autograd/tape/buffer.c": ["SMALLEST", "SMALL", "LARGEST_SMALL", "HUGE_SLAB"],
+    "autograd/tape/heap.c": ["LEAST", "LEAST_SPAN", "LARGEST_GROWTH", "MOST_TRIED", "LARGE", "MANY", "FEW", "MOST_OTHERS", "LITTLE"],
+    "autograd/tape/layout.c": ["FEW"],
+    "autograd/tape/memory.c": ["LARGEST_SLAB", "HUGE_PAGES", "HUGE_SLAB"],
+    "autograd/tape/node.c": ["AG__FETCHED"],
+    "autograd/tape/record.c": ["FEW", "MOST_ATTRIBUTES"],
+    "autograd/tape/replay.c": ["FRAME"],
+    "autograd/tape/threads.c": ["MOST_UNITS", "MOST_WORKERS"],
+    "autograd/tape/tracing.c": ["MOST"],
+    "nn/convolution.c": ["FEW"],
+    "nn/kinds.c": ["DEEPEST"],
+    "nn/loader.c": ["MOST_AUGMENTATIONS", "AG__MOST_AHEAD", "AG__MOST_MAKERS"],
+    "nn/normalise.c": ["FEW", "LEAST_ALONE", "LEAST_OF_MANY", "LEAST_TOGETHER", "WIDE"],
+    "ops/arith.c": ["MOST"],
+    "ops/at.c": ["MOST_ITEMS"],
     "ops/copying.c": ["LEAST_ROW"],
+    "ops/count.c": ["MOST_BINS"],
+    "ops/einsum.c": ["FEW", "LETTERS", "MOST"],
+    "ops/factor.c": ["DEEPEST", "LATEST"],
+    "ops/gamma.c": ["FEW", "MOST_ORDER"],
+    "ops/items.c": ["MOST_ITEMS"],
+    "ops/product.c": ["LEAST", "LITTLE", "MOST", "SHORT_ROW"],
+    "ops/statistics.c": ["MOST"],
 }
 
 # Where the constants are, and what is asked for each node.
@@ -54,9 +82,21 @@ KNOWN = {
     ("AG__COUNTED", "more"): "2^24 elements folded into one; in a build with --tiny test_limits has 65",
     ("AG__MOST_IN_RUN", "equal"): "a region has about AG__MOST_MEMBERS nodes, which are fewer; with --tiny they are more",
     ("AG__MOST_IN_RUN", "more"): "a region has about AG__MOST_MEMBERS nodes, which are fewer; with --tiny they are more",
-    ("AG__ROW_STEP", ""): "it divides a constant: a part of a row has a multiple of it",
     ("AG__ROWS_STRIPS", "less"): "a product of AG__WORTH_ROWS bytes has as many elements",
     ("AG__PLAN_BYTES", "equal"): "a sum of the bytes of dozens of plans, which follow from their structures: each test would search for it",
+    ("autograd/eval/allot.c: LEAST", "less"): "values that are written past the caches are larger; with --tiny some are not",
+    ("autograd/eval/allot.c: LEAST", "equal"): "values that are written past the caches are larger; with --tiny some are not",
+    ("autograd/eval/interpret.c: MOST_ASKED", "more"): "no more are asked for",
+    ("autograd/eval/runs.c: MANY_REGISTERS", "equal"): "instruction sets have 16 registers, or 32",
+    ("autograd/tape/ahead.c: AG__MOST_MAKERS", "more"): "a loader of more is refused",
+    ("autograd/tape/buffer.c: HUGE_SLAB", "equal"): "a sum of the bytes of all values of a tape",
+    ("autograd/tape/heap.c: FEW", "more"): "a search ends there",
+    ("autograd/tape/memory.c: HUGE_SLAB", "equal"): "the bytes of slabs, which are no multiple of it",
+    ("nn/kinds.c: DEEPEST", "more"): "a sequence that deep is refused",
+    ("ops/arith.c: MOST", "more"): "a search ends there",
+    ("ops/factor.c: DEEPEST", "more"): "a search ends there",
+    ("ops/product.c: LEAST", ""): "how large the processor's second-level cache is",
+    ("ops/product.c: MOST", ""): "how large the processor's second-level cache is",
     ("ops/blis.c: LARGE", ""): "this build is without BLIS",
     ("ops/blis.c: SHORT", ""): "this build is without BLIS",
     ("ops/blis.c: THIN", ""): "this build is without BLIS",
@@ -68,6 +108,7 @@ KNOWN = {
 NOT_COMPARED = {
     "AG__RECENT_REGIONS": "the places of a table: which sizes share one depends on their hashes, and `./dev test --collide` has all share one",
     "AG__SEEN": "the places of a table: which structures share one depends on their hashes, and `./dev test --collide` has all share one",
+    "AG__ROW_STEP": "it divides a constant: a part of a row has a multiple of it",
     "AG__DOWN_LESS": "a weight: what it divides is compared with AG__STEPS_A_THREAD",
 }
 
@@ -85,9 +126,30 @@ def tokens_of(text):
     return [(m.group(), m.start(), m.end()) for m in TOKEN.finditer(text) if m.lastgroup != "skip"]
 
 
+def constants_of(text):
+    """(name, value) of the enumerations in a text, the values as they are written."""
+    bodies = ENUMERATION.findall(re.sub(r"/\*.*?\*/", "", text, flags=re.S))
+    return [pair for body in bodies for pair in ENUMERATOR.findall(body)]
+
+
 def names_of(path, text, shared):
-    own = set(LIMIT.findall(text)) | set(MORE.get(path, []))
+    own, limits = set(MORE.get(path, [])), {"AG__LIMIT", *shared}
+    for name, value in constants_of(text):
+        if limits & set(re.findall(r"\w+", value)):
+            own.add(name)
+            limits.add(name)
     return {**{name: name for name in shared}, **{name: f"{path}: {name}" for name in own}}
+
+
+def not_listed(path, text):
+    """(name, value) of the numbers above 8 that something is compared with, and that are no limits."""
+    numbers = {name: value for name, value in constants_of(text)
+               if re.fullmatch(r"[\s\d<*()+-]+", value) and eval(value) > 8 and name not in MORE.get(path, [])}
+    sites = []
+    if numbers:
+        note_comparisons(path, text, {name: name for name in numbers}, sites)
+    compared = {name for name, place in sites if re.search(r"[<>]|: lesser", re.sub("->|<<", "", place))}
+    return [(name, value) for name, value in numbers.items() if name in compared]
 
 
 def operand_before(tokens, at):
@@ -143,8 +205,7 @@ def left_out(tokens):
     return out
 
 
-def note_comparisons(path, text, shared, sites):
-    names = names_of(path, text, shared)
+def note_comparisons(path, text, names, sites):
     tokens = tokens_of(text)
     out = left_out(tokens)
     edits = []
@@ -169,7 +230,7 @@ def note_comparisons(path, text, shared, sites):
             continue  # the constant stands in a condition there, which is a comparison of its own
         line = text.count("\n", 0, start) + 1
         met = ""
-        for name in (mine[0] or mine[1]) if chosen else (mine[0] or mine[1])[:1]:
+        for name in dict.fromkeys(mine[0] or mine[1]):
             sites.append((name, f"{path}:{line}: {left} {t} {right}"))
             when = f"({limit}) != {name.removeprefix(path + ': ')} ? (void)0 : " if chosen else ""
             met += f"({when}ag__met({len(sites) - 1}, (double)({value}), (double)({limit}))), "
@@ -253,6 +314,11 @@ CHOSEN = [
       ("AG__STRIP", "way == AG__BY_LINES", "p->k"), ("AG__LONG_SUM", "way == AG__BY_TILES || way == AG__BY_PACKING", "p->k")]),
     ("ops/product.c", "static void start(running *r, const unit *u, const ag__product *p) {",
      [("AG__CHAIN_F32", "p->dtype == AG_F32", "p->k"), ("AG__CHAIN_F64", "p->dtype == AG_F64", "p->k"), ("AG__BLOCK", "true", "p->k")]),
+    ("ops/product.c", "void ag__multiply_on(int u, const ag__product *p) {",
+     [("SHORT_ROW", "true", "(double)(ag__lesser(p->k, AG__BLOCK) * units[u].row) / AG__BLOCK")]),
+    ("nn/normalise.c", "    const int64_t c = groups * each, sample = places * c;",
+     [("LEAST_ALONE", "n == 1", "sample"), ("LEAST_OF_MANY", "n > 1", "sample")]),
+    ("ops/factor.c", "static form form_taken(const apart *s, const ag_tensor *t, int depth) {", [("DEEPEST", "true", "DEEPEST - depth")]),
     ("ops/shape.c", "    j.past = ag__goes_past(2 * y->size * bytes);",
      [("AG__JOINED", "true", "y->size / y->shape[0]"), ("AG__JOINED", "j.axis != 0", "y->size")]),
     ("ops/multiply.c", "static int64_t part_rows(const ag__product *p, int way) {", [("AG__PART_ROWS", "p->k > summed_at_a_time(p, way)", "p->m")]),
@@ -271,7 +337,7 @@ CHOSEN = [
       for name in ["AG__LONG_ROW", "AG__LONG_ROW_DOWN"]]),
     ("autograd/eval/interpret.c", "    const uint32_t cells = g->cells, rows = g->together;",
      [("AG__ROWS_TOGETHER", "rows == AG__ROWS_TOGETHER", "last - at->row")]),
-    ("autograd/eval/region.c", "    const int64_t each = ag__unit_elements(g), some = units_at_once(g);",
+    ("autograd/eval/region.c", "    const int64_t some = units_at_once(g);",
      [("AG__ROWS_STRIPS", "g->products > 0 && g->ahead == AG__ROWS_STRIPS * AG__STRIP", "(double)g->size / AG__STRIP")]),
     ("autograd/eval/runs.c", "    uint32_t end = k;\n    l->steps.count = 0;",
      [("AG__MOST_IN_RUN", "most == AG__MOST_IN_RUN", "l->body.count - k")]),
@@ -291,7 +357,7 @@ def note_chosen(path, text, sites):
             sys.exit(f"sizes.py: {file} has no line: {line}")
         notes = ""
         for name, when, value in all_of:
-            sites.append((name, f"{path}: {line.rstrip(' {;')}: {value}"))
+            sites.append((name if name.startswith("AG__") else f"{path}: {name}", f"{path}: {line.rstrip(' {;')}: {value}"))
             notes += f"\n    if ({when}) ag__met({len(sites) - 1}, (double)({value}), (double){name});"
         text = text.replace(line, line + notes, 1)
     return text
@@ -369,7 +435,8 @@ def copy_sources(folder):
             put(to, (ROOT / path).read_bytes())
             shutil.copymode(ROOT / path, to)
             continue
-        text = note_comparisons(path, (ROOT / path).read_text(encoding="utf-8"), shared, sites)
+        text = (ROOT / path).read_text(encoding="utf-8")
+        text = note_comparisons(path, text, names_of(path, text, shared), sites)
         text = note_chosen(path, text, sites)
         if path == "autograd/eval/life.c":
             text = text.replace("ag_tape *ag_tape_new_with(const ag_allocator *allocator) {",
