@@ -752,6 +752,7 @@ AG__SHORT static ag_tensor *log_of_sums(ag_tensor *x, int at) {
     return ag_add(m, ag_log1p(record_recur(a, b, at, false)));
 }
 
+AG__SHORT ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis);
 ag_tensor *ag_logcumsumexp(ag_tensor *x, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable("logcumsumexp", 1, &x, &nil)) return nil;
@@ -772,6 +773,7 @@ AG__SHORT static ag_tensor *differences(ag_tensor *x, int64_t n, int at) {
     return x;
 }
 
+AG__SHORT ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis);
 ag_tensor *ag_diff(ag_tensor *x, int64_t n, int axis) {
     ag_tensor *nil;
     if (!ag__inputs_usable("diff", 1, &x, &nil)) return nil;

@@ -39,6 +39,10 @@ ag_tensor *ag__index(const char *name, ag_tensor *x, int n, const ag_subscript i
 ag_tensor *ag__index_put(const char *name, ag_tensor *x, int n, const ag_subscript item[], ag_tensor *values,
                          ag_put how);
 
+/* The axis along which g has elements of its input at every *step indices, from 0 on, and zeros in between; -1 if g is
+ * anything else. In slices.c. */
+int64_t ag__spread_axis(const ag_tensor *g, int64_t *step);
+
 /* `value` around x: so many elements before and after along each axis, none of them negative. In slices.c. */
 ag_tensor *ag__pad(ag_tensor *x, const int64_t *before, const int64_t *after, double value);
 

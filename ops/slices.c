@@ -57,10 +57,11 @@ static bool slice_infer(ag_infer *r) {
     return true;
 }
 
-static ag_tensor *slice_vjp(ag_tensor *y, ag_tensor *g, int i) {
+/* The vjp of slice and of embed: each is the other. */
+static ag_tensor *range_vjp(ag_tensor *y, ag_tensor *g, int i) {
     range p = *(const range *)ag_attributes(y);
     p.extent = ag_extent(ag_input(y, i), (int)p.axis);
-    return ag_apply(&ag__op_embed, 1, &g, &p, sizeof p);
+    return ag_apply(y->op == &ag__op_embed ? &ag__op_slice : &ag__op_embed, 1, &g, &p, sizeof p);
 }
 
 const ag_op ag__op_slice = {.name = "slice",
@@ -69,7 +70,7 @@ const ag_op ag__op_slice = {.name = "slice",
                             .arity = 1,
                             .attribute_bytes = sizeof(range),
                             .infer = slice_infer,
-                            .vjp = slice_vjp};
+                            .vjp = range_vjp};
 
 /* `at`, counted from the end if negative, clamped to 0 … n forwards and to −1 … n−1 backwards. */
 static int64_t cut(int64_t at, int64_t n, bool backwards) {
@@ -137,22 +138,20 @@ static bool slices_infer(ag_infer *r) {
     return true;
 }
 
-/* The same box, of or within x. */
-static ag_tensor *record_box(const ag_op *op, ag_tensor *g, const ag_tensor *y) {
+/* The vjp of slices and of pad: around a cotangent there are zeros, whatever pad's value is. */
+static ag_tensor *box_vjp(ag_tensor *y, ag_tensor *g, int i) {
     box b = *(const box *)ag_attributes(y);
-    copy_extents(b.extent, ag_input(y, 0));
+    copy_extents(b.extent, ag_input(y, i));
     b.value = 0;
-    return ag_apply(op, 1, &g, &b, sizeof b);
+    return ag_apply(y->op == &ag__op_pad ? &ag__op_slices : &ag__op_pad, 1, &g, &b, sizeof b);
 }
-
-static ag_tensor *slices_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, record_box(&ag__op_pad, g, y); }
 
 const ag_op ag__op_slices = {.name = "slices",
                              .kind = AG_KIND_VIEW,
                              .arity = 1,
                              .attribute_bytes = sizeof(box),
                              .infer = slices_infer,
-                             .vjp = slices_vjp};
+                             .vjp = box_vjp};
 
 int64_t ag__cut_extent(const ag__cut *cut, int64_t n, int64_t *first, int64_t *step) {
     const range p = work_out_slice(0, n, cut->start, cut->stop, cut->step);
@@ -359,8 +358,6 @@ static bool pad_infer(ag_infer *r) {
 
 static bool pad_eval(const ag_call *call) { return place(call, call->attributes); }
 
-static ag_tensor *pad_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)i, record_box(&ag__op_slices, g, y); }
-
 const ag_op ag__op_pad = {.name = "pad",
                           .kind = AG_KIND_OPAQUE,
                           .flags = AG_OP_HIDES_NOTHING | AG_OP_ACCUMULATES,
@@ -368,7 +365,7 @@ const ag_op ag__op_pad = {.name = "pad",
                           .attribute_bytes = sizeof(box),
                           .infer = pad_infer,
                           .eval = pad_eval,
-                          .vjp = pad_vjp};
+                          .vjp = box_vjp};
 
 ag_tensor *ag__pad(ag_tensor *x, const int64_t *before, const int64_t *after, double value) {
     box b = {.value = value};
@@ -388,9 +385,7 @@ static bool embed_infer(ag_infer *r) {
     if (p->axis < 0 || p->axis >= r->shape.rank)
         return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)p->axis);
     if (!inside(p->start, p->step, r->shape.extent[p->axis], p->extent))
-        return ag_reject(r, AG_ERR_RANGE, "%lld indices from %lld, step %lld, are not all within extent %lld",
-                         (long long)r->shape.extent[p->axis], (long long)p->start, (long long)p->step,
-                         (long long)p->extent);
+        return reject_outside(r, p->start, p->step, r->shape.extent[p->axis], (int)p->axis, p->extent);
     r->shape.extent[p->axis] = p->extent;
     return true;
 }
@@ -402,12 +397,6 @@ static bool embed_eval(const ag_call *call) {
     for (int i = 0; i < call->y.rank; i++)
         b.start[i] = i == p->axis ? p->start : 0, b.step[i] = i == p->axis ? p->step : 1;
     return place(call, &b);
-}
-
-static ag_tensor *embed_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    range p = *(const range *)ag_attributes(y);
-    p.extent = ag_extent(ag_input(y, i), (int)p.axis);
-    return ag_apply(&ag__op_slice, 1, &g, &p, sizeof p);
 }
 
 /* ---- Sums of embedded tensors ---- */
@@ -509,8 +498,16 @@ const ag_op ag__op_embed = {.name = "embed",
                             .attribute_bytes = sizeof(range),
                             .infer = embed_infer,
                             .eval = embed_eval,
-                            .vjp = embed_vjp,
+                            .vjp = range_vjp,
                             .sum = embed_sum};
+
+int64_t ag__spread_axis(const ag_tensor *g, int64_t *step) {
+    const range *p = ag__attributes(g);
+    if (g->op != &ag__op_embed || p->start != 0 || p->step < 1) return -1;
+    const int64_t m = g->input[0]->layout->extent[p->axis];
+    *step = p->step;
+    return m > 1 && m == (p->extent - 1) / p->step + 1 ? p->axis : -1;
+}
 
 ag_tensor *ag_embed(ag_tensor *x, int axis, int64_t n, int64_t start, int64_t step) {
     ag_tensor *nil;

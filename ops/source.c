@@ -42,6 +42,7 @@ ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_fu
 
 ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value) { return ag_full(tape, dtype, AG_SCALAR, value); }
 
+AG__SHORT ag_tensor *ag_full_like(ag_tensor *x, double value);
 ag_tensor *ag_full_like(ag_tensor *x, double value) {
     ag_tensor *nil;
     if (!ag__inputs_usable("full_like", 1, &x, &nil)) return nil;
@@ -105,7 +106,7 @@ static bool arange_eval(const ag_call *call) {
     return true;
 }
 
-static const char *arange_notation(const ag_tensor *y) {
+AG__SHORT static const char *arange_notation(const ag_tensor *y) {
     const progression *p = ag_attributes(y);
     return p->start == 0 && p->step == 1 ? "arange({size})" : "arange({size}, {d0}, {d1})";
 }
@@ -145,6 +146,7 @@ ag_tensor *ag_arange_with(ag_tape *tape, ag_dtype dtype, double start, double st
     return progress(tape, dtype, n > 0 ? (int64_t)n : 0, (progression){start, step, 0, INT64_MAX});
 }
 
+AG__SHORT ag_tensor *ag_linspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n);
 ag_tensor *ag_linspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n) {
     const double parts = n > 1 ? (double)(n - 1) : 1, wide = stop - start;
     if (dtype != AG_F32 && dtype != AG_F64)
@@ -153,6 +155,7 @@ ag_tensor *ag_linspace(ag_tape *tape, ag_dtype dtype, double start, double stop,
     return progress(tape, dtype, n, (progression){start, step, stop, n > 1 ? n / 2 : n});
 }
 
+AG__SHORT ag_tensor *ag_logspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n, double base);
 ag_tensor *ag_logspace(ag_tape *tape, ag_dtype dtype, double start, double stop, int64_t n, double base) {
     if (dtype != AG_F32 && dtype != AG_F64)
         return ag__fail_on(tape, "logspace", AG_ERR_DTYPE, "needs f32 or f64, not %s", ag_dtype_name(dtype));

@@ -1,10 +1,12 @@
 /* windows -- sliding windows over some axes, and fold, which adds overlapping windows up: each is the other's gradient
  *
- * Along a windowed axis element p·step + w of the whole is element w of window p. Both operations have the same
- * attributes, which give the axes and extents of the whole. */
+ * Along a windowed axis element p·step + w·apart of the whole is element w of window p, which reaches over `size`. Both
+ * operations have the same attributes, which give the axes and extents of the whole. Elements are apart in gradients of
+ * windows that were sliced, as by a dilation: what lies between them is neither stored nor added. */
 #include "autograd/eval/eval.h"
 #include "autograd/tape/basis.h"
 #include "ops/gathered.h"
+#include "ops/shaping.h"
 #include "ops/ties.h"
 
 #include <string.h>
@@ -12,14 +14,18 @@
 enum { MOST = AG_MAX_RANK / 2 }; /* windowed axes: each takes two axes of the windows' tensor */
 
 typedef struct sliding {
-    int64_t count, axis[MOST], size[MOST], step[MOST], extent[MOST];
+    int64_t count, axis[MOST], size[MOST], step[MOST], extent[MOST], apart[MOST];
 } sliding;
 
 /* How many windows there are along windowed axis k; 0 if its numbers are invalid. */
 static int64_t window_count(const sliding *s, int k) {
     if (s->size[k] < 1 || s->step[k] < 1 || s->size[k] > s->extent[k]) return 0;
+    if (s->apart[k] < 1 || s->apart[k] > s->size[k]) return 0;
     return (s->extent[k] - s->size[k]) / s->step[k] + 1;
 }
+
+/* How many elements a window has. */
+static int64_t width_of(const sliding *s, int k) { return (s->size[k] - 1) / s->apart[k] + 1; }
 
 /* Whether the axes are among the first `rank`, each once, with at least one window each; if not, an error. */
 static bool sliding_accepted(const ag_infer *r, const sliding *s, int rank) {
@@ -61,6 +67,7 @@ AG__SHORT static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes 
         s.axis[k] = a;
         s.size[k] = folds ? ag_extent(x, rank + k) : extents->extent[k];
         s.step[k] = steps->extent[k];
+        s.apart[k] = 1;
         s.extent[k] = folds ? extents->extent[k] : ag_extent(x, a);
     }
     return ag_apply(op, 1, &x, &s, sizeof s);
@@ -79,8 +86,8 @@ static bool windows_infer(ag_infer *r) {
         int a = (int)s->axis[k], w = x->rank + k;
         if (s->extent[k] != x->extent[a])
             return ag_reject(r, AG_ERR_SHAPE, "the attributes' extents must be those of x");
-        r->shape.extent[w] = s->size[k];
-        r->stride[w] = r->stride[a];
+        r->shape.extent[w] = width_of(s, k);
+        r->stride[w] = r->stride[a] * s->apart[k];
         r->shape.extent[a] = window_count(s, k);
         if (r->shape.extent[a] > 1)
             r->stride[a] *= s->step[k]; /* with one window the step is unused, and may be too large */
@@ -91,7 +98,10 @@ static bool windows_infer(ag_infer *r) {
 }
 
 static ag_tensor *windows_vjp(ag_tensor *y, ag_tensor *g, int i) {
-    return (void)i, ag_apply(&ag__op_fold, 1, &g, ag_attributes(y), sizeof(sliding));
+    sliding s = *(const sliding *)ag__attributes(y);
+    for (int64_t step, k; (k = ag__spread_axis(g, &step) - y->layout->rank + s.count) >= 0; g = g->input[0])
+        s.apart[k] *= step;
+    return (void)i, ag_apply(&ag__op_fold, 1, &g, &s, sizeof s);
 }
 
 const ag_op ag__op_windows = {.name = "windows",
@@ -116,7 +126,7 @@ static bool fold_infer(ag_infer *r) {
     if (!sliding_accepted(r, s, rank)) return false;
     for (int k = 0; k < s->count; k++) {
         int64_t *e = &r->shape.extent[s->axis[k]], size = r->shape.extent[rank + k];
-        if (size != s->size[k] || *e != window_count(s, k))
+        if (size != width_of(s, k) || *e != window_count(s, k))
             return ag_reject(r, AG_ERR_SHAPE, "extent %lld has %lld windows of %lld on axis %lld, not %lld of %lld",
                              (long long)s->extent[k], (long long)window_count(s, k), (long long)s->size[k],
                              (long long)s->axis[k], (long long)*e, (long long)size);
@@ -164,7 +174,9 @@ AG__SHORT static adding adding_of(const ag_call *call) {
         add_axis(&l, x->shape[i], y->stride[i] * step, x->stride[i], k < 0 || s->size[k] <= s->step[k]);
     }
     for (int i = 0; i <= last; i++)
-        if (number[i] >= 0) add_axis(&l, s->size[number[i]], y->stride[i], x->stride[y->rank + number[i]], true);
+        if (number[i] >= 0)
+            add_axis(&l, x->shape[y->rank + number[i]], y->stride[i] * s->apart[number[i]],
+                     x->stride[y->rank + number[i]], true);
     for (int i = last + 1; i < y->rank; i++) add_axis(&l, x->shape[i], y->stride[i], x->stride[i], true);
     return l;
 }
@@ -357,7 +369,7 @@ static bool fold_shares(const ag_call *call, const ag_call *shares) {
     memcpy(to, y->stride, (size_t)y->rank * sizeof *to);
     for (int k = 0; k < s->count; k++) {
         const int64_t a = s->axis[k];
-        to[y->rank + k] = y->stride[a];
+        to[y->rank + k] = y->stride[a] * s->apart[k];
         if (x->shape[a] > 1) to[a] *= s->step[k];
         if (s->size[k] > s->step[k]) overlapping |= 1u << a, offsets |= 1u << (y->rank + k);
     }

@@ -68,7 +68,7 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         {"concat", {0}},
         {"embed", {0, 1, 2, 9}},
         {"fft", {0x3ff0000000000000, 0, 1, 1}},
-        {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6}},
+        {"fold", {1, 0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0, 1}},
         {"gather", {0}},
         {"gammainc_slope", {0x3ff0000000000000}},
         {"interpolate", {1, 1, 0, 0, 3, 0, 0, 5}},
@@ -89,7 +89,7 @@ static size_t sensible(int64_t a[NUMBERS], const ag_op *op) {
         {"slices", {0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 4}},
         {"scatter_add", {0}},
         {"slice", {0, 0, 2, 2}},
-        {"windows", {1, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3}},
+        {"windows", {1, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0, 1}},
     };
     memset(a, 0, NUMBERS * sizeof *a);
     a[0] = below(2) ? 1 : (int64_t)1 << 32 | 1; /* of a reduction: axis 0, kept or not */

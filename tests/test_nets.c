@@ -1309,6 +1309,28 @@ START_TEST(poolings_refuse) {
 }
 END_TEST
 
+/* The gradient of windows with a dilation adds up their own elements, and stores nothing that lies between them. */
+START_TEST(gradients_of_dilated_windows_have_no_gaps) {
+    for (int order = 1; order <= 2; order++) {
+        ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(2, 9, 11, 3), 1), *dx;
+        ag_tensor *y = ag_max_pool(
+            x, AG_SHAPE(3, 2), &(ag_pool_options){.stride = {2, 1}, .dilation = {2, 3}, .padding = {{1, 2}, {0, 1}}});
+        ag_grad(ag_sum(ag_square(y)), 1, &x, &dx);
+        if (order == 2) ag_grad(ag_sum(ag_square(dx)), 1, &x, &dx);
+        const char *formula = ag_formula(dx, NULL);
+        ck_assert_ptr_nonnull(strstr(formula, "fold("));
+        ck_assert_msg(!strstr(formula, "embed"), "%s", formula);
+    }
+    /* A part of each window, from its beginning on, is a fold of another window. */
+    ag_tensor *x = scattered(tape, AG_F64, AG_SHAPE(12), 1), *dx[2];
+    ag_tensor *w = ag_windows(x, AG_AXES(0), AG_SHAPE(6), AG_SHAPE(2));
+    ag_grad(ag_sum(ag_square(ag_slice(w, 1, 0, 4, 2))), 1, &x, &dx[0]);
+    ag_tensor *apart = ag_stack(2, (ag_tensor *[]){ag_slice(x, 0, 0, 8, 2), ag_slice(x, 0, 2, 10, 2)}, 1);
+    ag_grad(ag_sum(ag_square(apart)), 1, &x, &dx[1]);
+    expect_same(dx[0], dx[1]);
+}
+END_TEST
+
 START_TEST(resampling_refuses) {
     ag_tensor *x = zeros(AG_SHAPE(2, 4, 6, 4)), *grid = zeros(AG_SHAPE(2, 3, 3, 2));
     ag_interpolate(x, AG_SHAPE(2, 2), AG_NEAREST, true);
@@ -1845,6 +1867,7 @@ int main(void) {
     tcase_add_test(refused, convolutions_refuse);
     tcase_add_test(refused, transposed_convolutions_refuse);
     tcase_add_test(refused, poolings_refuse);
+    tcase_add_test(refused, gradients_of_dilated_windows_have_no_gaps);
     tcase_add_test(refused, resampling_refuses);
     tcase_add_test(refused, normalisations_refuse);
     tcase_add_test(refused, attention_refuses);

@@ -516,6 +516,7 @@ ag_status ag_backward(ag_tensor *y) {
     return ag__leave(ag_tape_of(y), file, line);
 }
 
+AG__RARE ag_tensor *ag_gradient(ag_tensor *p);
 ag_tensor *ag_gradient(ag_tensor *p) {
     ag_tensor *nil;
     if (!ag__inputs_usable("gradient", 1, &p, &nil)) return nil;

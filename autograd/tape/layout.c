@@ -219,6 +219,7 @@ AG__RARE bool ag__three_axes(const ag__layout *l, const int64_t extent[3], int64
 
 /* ---- Shapes and axes from lists ---- */
 
+AG__RARE ag_shape ag_shape_from(int rank, const int64_t *extent);
 ag_shape ag_shape_from(int rank, const int64_t *extent) {
     ag_shape shape = {.rank = -1};
     if (rank < 0 || rank > AG_MAX_RANK)
@@ -229,6 +230,7 @@ ag_shape ag_shape_from(int rank, const int64_t *extent) {
     return shape;
 }
 
+AG__RARE ag_axes ag_axes_from(int count, const int *axis);
 ag_axes ag_axes_from(int count, const int *axis) {
     ag_axes axes = {.count = AG_MAX_RANK + 1};
     if (count < 0 || count > AG_MAX_RANK)

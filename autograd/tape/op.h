@@ -21,7 +21,8 @@
 #define AG__RARE
 #endif
 
-/* Once for a whole operation: short rather than fast. */
+/* Once for a whole operation: short rather than fast. A public function, whose line begins with its type, has the mark
+ * on a declaration before. */
 #define AG__SHORT AG__RARE
 
 /* Fail in a constructor, before anything is recorded: the message follows the operation's name and the inputs'
