@@ -514,8 +514,8 @@ class Avx512:
     def constant(self, m, number):
         return m.in_pool(24 + 8 * number)
 
-    def last(self, m, i, bits):
-        """The last operand; of constants, one element."""
+    def last(self, m, i, bits, waits=False):
+        """The last operand; of constants, one element. Under a mask it is loaded before, so that it does not wait for that."""
         if i.b >= 0:
             self.need_vector(m, i.b)
             return vector(i.b, bits)
@@ -523,7 +523,7 @@ class Avx512:
             return self.one(m, self.constant(m, i.at), i.wide)
         if i.place == "AG__IN_FRAME":
             return f"{PART[bits]} PTR [rsp + {i.at}]"
-        if m.tail:
+        if m.tail or waits:
             self.load(m, i, 31)
             return vector(31, bits)
         return f"{PART[bits]} PTR {m.element(i)}"
@@ -594,7 +594,7 @@ class Avx512:
     def keep_where(self, m, i, truth, other):
         """Elements of `other` where the truth value has them, else 0."""
         bits = m.bits(i.wide)
-        operand, name = self.last(m, copied(i, b=other), bits), f"{{load}} {{evex}} vmovup{PS[i.wide]}"
+        operand, name = self.last(m, copied(i, b=other), bits, True), f"{{load}} {{evex}} vmovup{PS[i.wide]}"
         if other < 0 and i.place == "AG__IN_POOL":
             operand, name = self.constant(m, i.at), f"{{evex}} vbroadcasts{PS[i.wide]}"
         k = self.mask_of(m, truth, i.wide)
@@ -665,13 +665,13 @@ class Avx512:
             last = self.last(m, i, bits)
             m.emit(f"{WHOLE_COMPARISONS[i.code]} k{self.result_of(m, i)}, {a}, {last}")
         elif i.code in STRONG:
-            last = self.last(m, i, bits)
+            last = self.last(m, i, bits, True)
             k = self.mask_of(m, i.a, i.wide)
             self.mask.pop(i.y, None)
             m.emit(f"{{evex}} {STRONG[i.code]}{suffix} {y}{{k{k}}}{{z}}, {a}, {last}")
         elif i.code == "AG__SELECT":
             self.need_vector(m, i.a)
-            last = self.last(m, i, bits)
+            last = self.last(m, i, bits, True)
             self.blend(m, i, self.mask_of(m, i.k, i.wide), i.a, last)
         elif i.code in ("AG__WIDEN_TRUTH", "AG__NARROW_TRUTH"):
             source = i.b

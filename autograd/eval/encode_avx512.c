@@ -264,8 +264,9 @@ static void store(ag__writer *w, const ag__asm *i) {
 
 /* ---- Arithmetic ---- */
 
-/* Read the last operand from where it is. A partial vector is loaded first. */
-static void set_last(ag__writer *w, evex *e, const ag__asm *i) {
+/* Read the last operand from where it is. A partial vector is loaded first, and so is one of an instruction under a
+ * mask: that would not be asked for before the mask is known. */
+static void set_operand(ag__writer *w, evex *e, const ag__asm *i, bool waits) {
     if (i->b >= 0) {
         need_vector(w, i->b);
         e->o = ag__in_register(i->b);
@@ -274,13 +275,15 @@ static void set_last(ag__writer *w, evex *e, const ag__asm *i) {
     } else if (i->place == AG__IN_POOL) {
         e->o = constant(i->at);
         e->broadcast = true;
-    } else if (!w->tail) {
+    } else if (!w->tail && !waits) {
         e->o = ag__slot_part(w, i);
     } else {
         load(w, i, SCRATCH);
         e->o = ag__in_register(SCRATCH);
     }
 }
+
+static void set_last(ag__writer *w, evex *e, const ag__asm *i) { set_operand(w, e, i, false); }
 
 static void compute(ag__writer *w, const ag__asm *i) {
     const int form = ag__encodings[i->code].form;
@@ -337,7 +340,7 @@ static void finish(ag__writer *w, const ag__asm *i) {
 /* y <- a op b where a is not 0, 0 elsewhere. */
 static void compute_strong(ag__writer *w, const ag__asm *i) {
     evex e = coded(w, i->code, i->wide, i->y, i->a, later);
-    set_last(w, &e, i);
+    set_operand(w, &e, i, true);
     e = masked(e, mask_of(w, i->a, i->wide));
     forget_mask(w, i->y);
     put(w, e);
@@ -354,14 +357,14 @@ static void blend(ag__writer *w, const ag__asm *i, int k, int a, evex e) {
 static void select(ag__writer *w, const ag__asm *i) {
     evex e = {0};
     need_vector(w, i->a);
-    set_last(w, &e, i);
+    set_operand(w, &e, i, true);
     blend(w, i, mask_of(w, i->k, i->wide), i->a, e);
 }
 
 /* y <- b where a is, 0 elsewhere. */
 static void keep_where(ag__writer *w, const ag__asm *i) {
     evex e = move(ag__length(w, i->wide), i->wide, true, i->y, later);
-    set_last(w, &e, i);
+    set_operand(w, &e, i, true);
     if (e.broadcast) e = broadcast(i->wide, i->y, e.o), e.length = (uint8_t)ag__length(w, i->wide);
     e = masked(e, mask_of(w, i->a, i->wide));
     forget_mask(w, i->y);
