@@ -10,12 +10,13 @@
 
 /* ---- Copying ---- */
 
-enum { LEAST_ROW = 4 * AG__LINE }; /* bytes of a row that are worth writing past the caches: its ends are not */
+/* bytes of a row that are worth writing past the caches: its ends are not; of what is read soon */
+enum { LEAST_ROW = 4 * AG__LINE, PAGE = 4096 };
 
 bool ag__goes_past(int64_t bytes) { return bytes >= AG__PAST_CACHES && ag__can_copy_past(); }
 
-void ag__copy_row(char *to, const char *from, size_t n, bool past) {
-    if (past && n >= LEAST_ROW) ag__copy_past(to, from, n);
+void ag__copy_row(char *to, const char *from, size_t n, bool past, int64_t soon) {
+    if (past && n >= LEAST_ROW) ag__copy_past(to, from, n, n > PAGE ? PAGE : soon);
     else memcpy(to, from, n);
 }
 
@@ -71,7 +72,7 @@ static void copy_short_rows(const copying *c, char *to, const char *from) {
 static void copy_axis(const copying *c, int axis, char *to, const char *from) {
     if (axis >= c->rank - 1) {
         if (c->to[axis] == (int64_t)c->bytes && c->from[axis] == (int64_t)c->bytes)
-            ag__copy_row(to, from, (size_t)c->extent[axis] * c->bytes, c->past);
+            ag__copy_row(to, from, (size_t)c->extent[axis] * c->bytes, c->past, axis > 0 ? c->from[axis - 1] : 0);
         else ag__copy_run(c->extent[axis], c->bytes, to, c->to[axis], from, c->from[axis]);
         return;
     }

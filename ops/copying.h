@@ -12,7 +12,7 @@ void ag__copy_run(int64_t n, size_t bytes, char *to, int64_t to_step, const char
 bool ag__goes_past(int64_t bytes);
 
 /* A copy of n contiguous bytes, past the caches if it is worth it. The thread calls ag__copied_past() at the end. */
-void ag__copy_row(char *to, const char *from, size_t n, bool past);
+void ag__copy_row(char *to, const char *from, size_t n, bool past, int64_t soon);
 
 /* The elements of x to `to`, which has other strides, in elements. */
 void ag__copy(char *to, const int64_t *to_stride, const ag_array *x, int threads, bool past);

@@ -318,7 +318,7 @@ static void scan_numbers(const scan *s, int64_t at, int64_t m, double *carry) {
         }
         narrow(s, m, to, begin);
     }
-    if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true);
+    if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true, 0);
 }
 
 /* Elements at … at+m−1 of the tensor, whole groups of `inner`. A piece that lacks elements is filled up beyond the end.
@@ -329,7 +329,7 @@ static void scan_strip(const scan *s, int64_t at, int64_t m, int64_t columns, ch
     const char *x = s->x + at * s->bytes;
     char *y = s->y + at * s->bytes, *begin = strip + (s->backwards ? spare * s->bytes : 0);
     if (s->leading && m % FOUR == 0 && s->leading(m, s->past ? strip : y, x, carry, s->neutral < 0 ? 1 : -1)) {
-        if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true);
+        if (s->past) ag__copy_row(y, strip, (size_t)(m * s->bytes), true, 0);
         return;
     }
     if (spare == 0) {
@@ -543,7 +543,7 @@ static void recur_tile(const recurrence *q, int64_t row, int64_t rows, int64_t s
     ag__turn(a, b, columns, rows, (size_t)s->bytes);
     for (int64_t r = 0; r < rows; r++)
         ag__copy_row(s->y + ((row + r) * length + start) * s->bytes, a + r * columns * s->bytes,
-                     (size_t)(columns * s->bytes), s->past);
+                     (size_t)(columns * s->bytes), s->past, 0);
 }
 
 enum { ROWS = AG__LANES / 2 };

@@ -454,7 +454,7 @@ static void concat_share(void *j_, int i, int n) {
         const int64_t start = k * j->rows, rows = ag__lesser(all - start, j->rows);
         char *to = (char *)y->data + start * row;
         copy_all_inputs(j, j->past ? (char *)memory : to, start, rows, 1, false);
-        if (j->past) ag__copy_past(to, memory, (size_t)(rows * row));
+        if (j->past) ag__copy_past(to, memory, (size_t)(rows * row), 0);
     }
     if (j->past) ag__copied_past();
 }
@@ -471,7 +471,7 @@ static void stack_share(void *j_, int i, int n) {
         char *to = (char *)call->y.data + at * call->n * bytes, *from = (char *)memory;
         for (int k = 0; k < call->n; k++) ag__pack(from + k * m * bytes, &call->x[k], at, m);
         ag__turn(j->past ? (char *)turned : to, from, call->n, m, (size_t)bytes);
-        if (j->past) ag__copy_past(to, turned, (size_t)(m * call->n * bytes));
+        if (j->past) ag__copy_past(to, turned, (size_t)(m * call->n * bytes), 0);
     }
     if (j->past) ag__copied_past();
 }

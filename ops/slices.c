@@ -226,7 +226,7 @@ static void pad_axis(const padding *p, int axis, char *to, const char *from, int
 static void put_together(const padding *p, int axis, char *to, const char *from) {
     double memory[TOGETHER / sizeof(double)];
     pad_axis(p, axis + 1, (char *)memory, from, 0, p->extent[axis + 1]);
-    ag__copy_past(to, memory, (size_t)p->to[axis]);
+    ag__copy_past(to, memory, (size_t)p->to[axis], 0);
 }
 
 /* n elements, n < 1 included. Mostly one or two at the ends of a row: without a call. */
@@ -275,7 +275,8 @@ static void pad_axis(const padding *p, int axis, char *to, const char *from, int
         (!p->past || (p->put_together >= 0 && p->put_together < axis)))
         pad_rows(p, to + first * step, from, last - first);
     else if (axis == p->rank - 1 && p->from[axis] == step)
-        ag__copy_row(to + first * step, from, (size_t)((last - first) * step), p->past && p->put_together < 0);
+        ag__copy_row(to + first * step, from, (size_t)((last - first) * step),
+                     p->past && p->put_together<0, axis> 0 ? p->from[axis - 1] : 0);
     else if (axis == p->rank - 1) ag__copy_run(last - first, p->bytes, to + first * step, step, from, p->from[axis]);
     else
         for (int64_t i = first; i < last; i++, from += p->from[axis])

@@ -336,7 +336,7 @@ START_TEST(a_copy_past_the_caches_changes_nothing_else) {
             memset(to, 0, sizeof to);
             memset(wanted, 0, sizeof wanted);
             memcpy(wanted + begin, x, n);
-            ag__copy_past(to + begin, x, n);
+            ag__copy_past(to + begin, x, n, 0);
             ag__copied_past();
             ck_assert_mem_eq(to, wanted, sizeof to);
         }

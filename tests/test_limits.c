@@ -653,6 +653,23 @@ START_TEST(long_paddings) {
 }
 END_TEST
 
+/* Blocks of a table that is larger than a near cache, some of which are fetched before they are copied. */
+START_TEST(rows_of_a_large_table) {
+    enum { ROWS = 1 << 15, MOST = 70 };
+    const int64_t columns[] = {5, 16, 67, 130}, wide = columns[_i];
+    ag_tape *t = ag_tape_new();
+    ag_tensor *x = numbered(t, ROWS, wide);
+    int64_t index[MOST], wrong = 0;
+    for (int64_t i = 0; i < MOST; i++) index[i] = i * i * 7919 % ROWS;
+    for (int64_t n = 1; n <= MOST; n += 23) {
+        const float *y = ag_data(ag_index_select(x, ag_wrap(t, AG_I64, AG_SHAPE(n), index), 0));
+        for (int64_t i = 0; i < n * wide; i++) wrong += y[i] != (float)(index[i / wide] * wide + i % wide);
+    }
+    ck_assert_int_eq(wrong, 0);
+    ag_tape_free(t);
+}
+END_TEST
+
 static void expect_arange(ag_tensor *x) {
     const double *v = ag_data(x);
     int64_t wrong = 0;
@@ -1239,6 +1256,7 @@ int main(void) {
     tcase_add_test(some, distinct);
     tcase_add_test(some, long_copies);
     tcase_add_test(some, long_paddings);
+    tcase_add_loop_test(some, rows_of_a_large_table, 0, 4);
     tcase_add_test(some, transposes);
     tcase_add_test(some, spans);
     tcase_add_test(some, rounds);

@@ -226,7 +226,7 @@ static AG__RARE void run_fetch(const ag__running *r, const ag__instruction *q, c
         break;
     case AG__PUT_PAST:
         if (g->packed) put_columns(g, at, bytes, y, x);
-        else ag__copy_past(y, x, (size_t)(at->n * bytes));
+        else ag__copy_past(y, x, (size_t)(at->n * bytes), 0);
         break;
     default: pack_strip(t, y, at->row, at->rows); break;
     }

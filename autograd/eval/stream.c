@@ -14,12 +14,13 @@
 
 bool ag__can_copy_past(void) { return ag__processor_has(AG__HAS_AVX); }
 
-__attribute__((target("avx"))) void ag__copy_past(void *y_, const void *x_, size_t n) {
+__attribute__((target("avx"))) void ag__copy_past(void *y_, const void *x_, size_t n, int64_t soon) {
     char *y = y_;
     const char *x = x_;
     size_t before = (size_t)(-(uintptr_t)y_ % AG__LINE), i = before < n ? before : n;
     memcpy(y, x, i);
     for (; i + AG__LINE <= n; i += AG__LINE) {
+        _mm_prefetch((const char *)((uintptr_t)x + i + (uintptr_t)soon), _MM_HINT_T0);
         __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(x + i));
         __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(x + i + AG__LINE / 2));
         _mm256_stream_si256((__m256i *)(void *)(y + i), low);
@@ -34,7 +35,7 @@ void ag__copied_past(void) { _mm_sfence(); }
 
 bool ag__can_copy_past(void) { return false; }
 
-void ag__copy_past(void *y, const void *x, size_t n) { memcpy(y, x, n); }
+void ag__copy_past(void *y, const void *x, size_t n, int64_t soon) { memcpy(y, x, n), (void)soon; }
 
 void ag__copied_past(void) {}
 
