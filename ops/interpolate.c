@@ -6,10 +6,13 @@
  * weight, where it came from. */
 #include "ops/resizing.h"
 
+#include "autograd/eval/stream.h"
+#include "ops/copying.h"
+
 #include <math.h>
 #include <string.h>
 
-enum { MOST_TAPS = 4 };
+enum { MOST_TAPS = 4, PAGE = 1024 };
 
 /* ---- Which elements, and their weights ---- */
 
@@ -91,6 +94,7 @@ static void find_taps(taps *t, const ag__resizing *r, int axis) {
                 const type v = at->weight ? (type)at->weight[i * at->count + k] : 1;                                   \
                 type *y = (type *)y_ + to * n;                                                                         \
                 if (to < first || to >= end) continue;                                                                 \
+                for (int64_t e = 0; e < n; e += AG__LINE / (int)sizeof *x) ag__fetch(x + e + PAGE);                    \
                 AG_SIMD                                                                                                \
                 for (int64_t e = 0; e < n; e++) y[e] += x[e] * v;                                                      \
             }                                                                                                          \
@@ -107,6 +111,7 @@ typedef struct resizing {
     int64_t from[AG__RESIZED], to[AG__RESIZED]; /* elements of one along an axis: of what comes behind it */
     int64_t images, rows;                       /* rows of the result in an image, along its first axis */
     bool wide;                                  /* f64 */
+    bool past;                                  /* the result is written past the caches */
     char *memory;                               /* of each thread, `room` bytes for rows between two axes */
     size_t room;
     const char *x;
@@ -123,7 +128,7 @@ static void gather(const resizing *s, int axis, int64_t i, int64_t m, char *y, c
         for (; i < m; i++)
             for (int64_t e = 0; e < row; e += 4, y += 4) memcpy(y, x + t->index[i] * row + e, 4);
     else
-        for (; i < m; i++, y += row) memcpy(y, x + t->index[i] * row, (size_t)row);
+        for (; i < m; i++, y += row) ag__copy_row(y, x + t->index[i] * row, (size_t)row, false, 0);
 }
 
 static void spread(const resizing *s, int axis, int64_t i, int64_t m, int64_t first, int64_t end, char *y,
@@ -131,7 +136,8 @@ static void spread(const resizing *s, int axis, int64_t i, int64_t m, int64_t fi
     (s->wide ? spread_f64 : spread_f32)(&s->taps[axis], i, m, s->from[axis], first, end, y, x);
 }
 
-/* Elements i … m−1 of y along the axis, of all behind it. `memory`: for a row between each two axes. */
+/* Elements i … m−1 of y along the axis, of all behind it. `memory`: for a row between each two axes, and behind these
+ * for one of y that is written past the caches. */
 static void resize(const resizing *s, int axis, int64_t i, int64_t m, char *memory, char *y, const char *x) {
     const taps *t = &s->taps[axis];
     const int64_t row = s->from[axis] * s->bytes;
@@ -140,13 +146,15 @@ static void resize(const resizing *s, int axis, int64_t i, int64_t m, char *memo
         return;
     }
     const int64_t other = s->to[axis] * s->bytes, first = i;
+    const bool past = s->past && axis == s->r->axes - 2;
     for (; i < m; i++, y += other) {
+        const bool same = t->count == 1 && i > first && t->index[i] == t->index[i - 1];
         if (t->count > 1) gather(s, axis, i, i + 1, memory, x);
-        else if (i > first && t->index[i] == t->index[i - 1]) {
-            memcpy(y, y - other, (size_t)other);
-            continue;
-        }
-        resize(s, axis + 1, 0, s->r->to[axis + 1], memory + row, y, t->count > 1 ? memory : x + t->index[i] * row);
+        if (!same)
+            resize(s, axis + 1, 0, s->r->to[axis + 1], memory + row, past ? memory + row : y,
+                   t->count > 1 ? memory : x + t->index[i] * row);
+        if (past) ag__copy_past(y, memory + row, (size_t)other, 0);
+        else if (same) memcpy(y, y - other, (size_t)other);
     }
 }
 
@@ -185,6 +193,7 @@ static void resize_share(void *s_, int share, int shares) {
                    s->x + number * image * s->bytes);
         at += past - first;
     }
+    if (s->past) ag__copied_past();
 }
 
 /* Memory for all taps; false without it. */
@@ -222,6 +231,8 @@ static bool interpolate_eval(const ag_call *call) {
         s.to[i] = s.to[i + 1] * s.r->to[i + 1];
     }
     for (int i = 0; i + 1 < axes; i++) s.room = ag__plus(s.room, ag__times((uint64_t)s.from[i], (size_t)s.bytes));
+    s.past = axes > 1 && !s.r->adjoint && ag__goes_past((x->size + call->y.size) * s.bytes);
+    if (s.past) s.room = ag__plus(s.room, (size_t)(s.to[axes - 2] * s.bytes));
     s.room = ag__rounded(s.room, 64);
     const double work = (double)x->size + (double)call->y.size;
     const int threads = (int)ag__lesser(ag__worthwhile((int64_t)work, call->threads), s.images * s.rows);

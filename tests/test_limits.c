@@ -653,6 +653,24 @@ START_TEST(long_paddings) {
 }
 END_TEST
 
+/* Two images are written past the caches, and each alone is not. */
+START_TEST(large_images) {
+    enum { WIDE = 1000, CHANNELS = 3, HIGH = AG__PAST_CACHES / (2 * 2 * WIDE * 3 / 2 * CHANNELS * 4) + 1 };
+    const ag_interpolation mode = _i ? AG_LINEAR : AG_NEAREST;
+    const ag_shape to = AG_SHAPE(2 * HIGH, WIDE * 3 / 2);
+    ag_tape *t = ag_tape_new();
+    ag_tensor *x = ag_arange(t, AG_F32, 2 * HIGH * WIDE * CHANNELS);
+    x = ag_reshape(x, AG_SHAPE(2, HIGH, WIDE, CHANNELS));
+    const float *y = ag_data(ag_interpolate(x, to, mode, false));
+    for (int64_t k = 0; k < 2; k++) {
+        ag_tensor *one = ag_interpolate(ag_slice(x, 0, k, k + 1, 1), to, mode, false);
+        const int64_t n = ag_size(one);
+        ck_assert_int_eq(memcmp(y + k * n, ag_data(one), (size_t)n * sizeof *y), 0);
+    }
+    ag_tape_free(t);
+}
+END_TEST
+
 /* Blocks of a table that is larger than a near cache, some of which are fetched before they are copied. */
 START_TEST(rows_of_a_large_table) {
     enum { ROWS = 1 << 15, MOST = 70 };
@@ -1256,6 +1274,7 @@ int main(void) {
     tcase_add_test(some, distinct);
     tcase_add_test(some, long_copies);
     tcase_add_test(some, long_paddings);
+    tcase_add_loop_test(some, large_images, 0, 2);
     tcase_add_loop_test(some, rows_of_a_large_table, 0, 4);
     tcase_add_test(some, transposes);
     tcase_add_test(some, spans);
