@@ -322,7 +322,11 @@ static ag_tensor *by_elements(const einsum *e, ag_tensor *p, ag_tensor *q, const
 typedef enum way { BY_TENSORDOT, BY_MATMUL, BY_ELEMENTS } way;
 
 static way way_of(const einsum *e, const groups *g) {
-    const bool plain = g->summed.count == 0 || (g->both.count > 0 && g->left.count + g->right.count == 0);
+    enum { WIDE = 8 }; /* numbers of either operand, from which on the product of a column and a row is quicker */
+    const double left = elements(e, set_of(&g->left)), right = elements(e, set_of(&g->right));
+    const bool outer = g->both.count > 0 && left >= WIDE && right >= WIDE;
+    const bool dots = g->both.count > 0 && g->left.count + g->right.count == 0;
+    const bool plain = g->summed.count == 0 ? !outer : dots;
     if (plain || !ag__is_real((int)ag_dtype_of(e->given[0]))) return BY_ELEMENTS;
     return g->both.count == 0 ? BY_TENSORDOT : BY_MATMUL;
 }

@@ -23,6 +23,7 @@ EINSUM(einsum_inner, "i,i", 2)
 EINSUM(einsum_rows, "ij,ij->i", 2)
 EINSUM(einsum_product, "ij,i->ji", 2)
 EINSUM(einsum_outer, "i,jk->jik", 2)
+EINSUM(einsum_columns, "bi,bj->bij", 2)
 EINSUM(einsum_trace, "ii", 1)
 EINSUM(einsum_diagonal, "iji->ji", 1)
 EINSUM(einsum_sum, "ijk->j", 1)
@@ -168,6 +169,7 @@ static const op_case rows[] = {
     {"einsum ij,ij->i", "sum", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_rows), 2, {IN(ANY, 2, 3), IN(ANY, 2, 3)}, ""},
     {"einsum ij,i->ji", "mul", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_product), 2, {IN(ANY, 2, 3), IN(ANY, 2)}, ""},
     {"einsum i,jk->jik", "mul", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_outer), 2, {IN(ANY, 2), IN(ANY, 2, 3)}, ""},
+    {"einsum bi,bj->bij", "matmul", REAL, GRAD | REORDERS | LENIENT, 4, BUILD(einsum_columns), 2, {IN(ANY, 2, 9), IN(ANY, 2, 8)}, ""},
     {"einsum ii", "sum", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_trace), 1, {IN(ANY, 3, 3)}, ""},
     {"einsum iji->ji", "diagonal", NUMBER, GRAD, 4, BUILD(einsum_diagonal), 1, {IN(ANY, 3, 2, 3)}, ""},
     {"einsum ijk->j", "sum", NUMBER, GRAD | REORDERS, 4, BUILD(einsum_sum), 1, {IN(ANY, 3, 2, 3)}, ""},

@@ -225,6 +225,7 @@ CALLS = {
     "einsum ij,ij->i": einsum("ij,ij->i"),
     "einsum ij,i->ji": einsum("ij,i->ji"),
     "einsum i,jk->jik": einsum("i,jk->jik"),
+    "einsum bi,bj->bij": einsum("bi,bj->bij"),
     "einsum ii": einsum("ii"),
     "einsum iji->ji": einsum("iji->ji"),
     "einsum ijk->j": einsum("ijk->j"),
