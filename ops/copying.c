@@ -11,7 +11,7 @@
 /* ---- Copying ---- */
 
 /* bytes of a row that are worth writing past the caches: its ends are not; of what is read soon */
-enum { LEAST_ROW = 4 * AG__LINE, PAGE = 4096 };
+enum { LEAST_ROW = 4 * AG__LINE, PAGE = AG__LIMIT(4096, 128) };
 
 bool ag__goes_past(int64_t bytes) { return bytes >= AG__PAST_CACHES && ag__can_copy_past(); }
 

@@ -167,7 +167,7 @@ static stretch stretch_of(const ag__places *p, const walk *w, const int64_t *num
  * along the indexed axis, which is contiguous. What is fetched at once is there sooner than what is asked for in the
  * order of an index, and a processor looks ahead by itself to the end of a page only; but bools have one loop. The
  * table's elements are `of`, the other array's `type`; alike: lines that share checked numbers have a loop, too. */
-enum { SOON = 512, TOGETHER = 16 }; /* elements: fetched so many ahead, some at a time */
+enum { SOON = 512, TOGETHER = AG__LIMIT(16, 2) }; /* elements: fetched so many ahead, some at a time */
 #define EACH_OF_LINES(name, of, type, does, alike)                                                                     \
     static bool name(const stretch *t) {                                                                               \
         const int64_t length = t->length, step = t->step, ahead = t->ahead, next = t->next, beside = t->beside;        \
@@ -377,7 +377,7 @@ typedef struct gathering {
 
 /* Blocks of a table that no near cache has are fetched before they are copied, their first bytes, so many blocks ahead:
  * of random rows of 64 to 256 bytes that takes a third to a half of the time. */
-enum { FAR = AG__LIMIT(512 * 1024, 64), MOST_FETCHED = 4 * AG__LINE, AHEAD = 32 };
+enum { FAR = AG__LIMIT(512 * 1024, 64), MOST_FETCHED = 4 * AG__LINE, AHEAD = AG__LIMIT(32, 3) };
 
 /* n blocks, beginning with row r. */
 static void gather_blocks(const gathering *g, const row *r, int64_t n) {

@@ -130,8 +130,7 @@ static bool one_hot_infer(ag_infer *r) {
     if (index->dtype != AG_I64)
         return ag_reject(r, AG_ERR_DTYPE, "the index must be i64, not %s", ag_dtype_name((ag_dtype)index->dtype));
     if (a[1] < 0 || a[1] >= AG_DTYPES) return ag_reject(r, AG_ERR_DTYPE, "dtype %lld is invalid", (long long)a[1]);
-    if (r->shape.rank == AG_MAX_RANK)
-        return ag_reject(r, AG_ERR_SHAPE, "the result would have more than 8 axes");
+    if (r->shape.rank == AG_MAX_RANK) return ag_reject(r, AG_ERR_SHAPE, "the result would have more than 8 axes");
     r->shape.extent[r->shape.rank++] = a[0];
     r->dtype = (ag_dtype)a[1];
     return true;

@@ -408,7 +408,7 @@ static void copy_line(size_t size, char *to, const char *from, int64_t step, int
  * by itself (products of 1024×1024 by a transposed matrix take 0.96 of the time). */
 void ag__copy_matrix(size_t size, void *to_, int64_t to_row, const void *from_, int64_t row, int64_t column,
                      int64_t rows, int64_t columns) {
-    enum { LONG = 200, GROUPS = 4 }; /* rows; groups in a line of the cache */
+    enum { LONG = AG__LIMIT(200, 12), GROUPS = 4 }; /* rows; groups in a line of the cache */
     const int64_t each = (int64_t)size, group = 16 / each, some = rows > LONG ? GROUPS * group : rows;
     if (columns == 1 && to_row == each) { /* a column becomes a row */
         copy_line(size, to_, from_, row, rows);

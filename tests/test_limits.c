@@ -266,7 +266,7 @@ static results of_samples(ag_tape *t, ag_dtype dtype, const int64_t *size) {
     return r;
 }
 
-START_TEST(samples) {
+START_TEST(columns_of_samples) {
     static const int64_t places[] = {AG__FEW_SAMPLED - 1,  AG__FEW_SAMPLED,         AG__FEW_SAMPLED + 1,
                                      AG__ROWS_A_GROUP - 1, AG__ROWS_A_GROUP,        AG__ROWS_A_GROUP + 1,
                                      3 * AG__ROWS_A_GROUP, 5 * AG__ROWS_A_GROUP + 3};
@@ -1260,7 +1260,7 @@ int main(void) {
     if (!long_run()) tcase_add_loop_test(all, in_pairs, 0, LIMITS);
     tcase_add_loop_test(all, of_single_files, 0, 6);
     tcase_add_loop_test(all, middle, 0, 10);
-    tcase_add_loop_test(all, samples, 0, 16);
+    tcase_add_loop_test(all, columns_of_samples, 0, 16);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));
