@@ -78,11 +78,9 @@ static void scan_columns(const scan *s, int64_t start, int64_t m) {
 static char *column_of(const scan *s, char *w, int64_t c, int64_t rows) { return w + c * rows * s->size; }
 
 static void scan_tile(const scan *s, char *w, int64_t columns, int64_t rows) {
-    const int64_t by = s->backwards ? -s->inner : s->inner, n = columns - s->inner;
-    for (int64_t k = 0; k < n; k++) {
-        const int64_t c = s->backwards ? n - 1 - k : s->inner + k;
-        s->combine(rows, column_of(s, w, c, rows), column_of(s, w, c - by, rows));
-    }
+    const int64_t some = s->inner * rows, width = some * s->size, last = (columns * rows - some) * s->size;
+    for (int64_t k = width; k <= last; k += width)
+        s->combine(some, w + (s->backwards ? last - k : k), w + (s->backwards ? last - k + width : k - width));
 }
 
 /* Each column as the one before it, and the first ones as `before`, where they are to exclude their own elements. */
@@ -219,9 +217,47 @@ typedef four wide_four;
         }                                                                                                              \
     }
 #endif
-IN_FOURS(sums_f32, float, narrow_four, +, 0)
-IN_FOURS(sums_f64, double, wide_four, +, 0)
+IN_FOURS(sums_f32, float, narrow_four, +, -0.0)
+IN_FOURS(sums_f64, double, wide_four, +, -0.0)
 IN_FOURS(products_f64, double, wide_four, *, 1)
+
+/* Rows of which `inner`, a multiple of four, are side by side: each four of these depend on nothing but what was before
+ * in their place. */
+#ifdef SHUFFLES
+#if AG__CHOOSES
+#define ON_VECTORS __attribute__((target("arch=x86-64-v3")))
+#else
+#define ON_VECTORS
+#endif
+#define BESIDE(name, type, vector)                                                                                     \
+    ON_VECTORS static void name(const scan *s, int64_t start, int64_t end) {                                           \
+        const int64_t length = s->n * s->inner, by = s->backwards ? -s->inner : s->inner;                              \
+        for (int64_t row = start; row < end; row++)                                                                    \
+            for (int64_t j = 0; j < s->inner; j += FOUR) {                                                             \
+                const int64_t first = row * length + (s->backwards ? length - s->inner : 0) + j;                       \
+                const type *x = (const type *)(const void *)s->x + first;                                              \
+                type *y = (type *)(void *)s->y + first;                                                                \
+                four before = s->neutral - (four){0};                                                                  \
+                for (int64_t k = 0; k < s->n; k++, x += by, y += by) {                                                 \
+                    vector v;                                                                                          \
+                    memcpy(&v, x, sizeof v);                                                                           \
+                    const four a = __builtin_convertvector(v, four), after = s->multiplies ? before * a : before + a;  \
+                    v = __builtin_convertvector(s->exclusive ? before : after, vector);                                \
+                    before = after;                                                                                    \
+                    memcpy(y, &v, sizeof v);                                                                           \
+                }                                                                                                      \
+            }                                                                                                          \
+    }
+BESIDE(beside_f32, float, narrow_four)
+BESIDE(beside_f64, double, wide_four)
+static bool scan_beside(const scan *s, int64_t start, int64_t end) {
+    if (!s->numbers || s->inner % FOUR != 0 || !ag__has_avx2()) return false;
+    (s->dtype == AG_F32 ? beside_f32 : beside_f64)(s, start, end);
+    return true;
+}
+#else
+static bool scan_beside(const scan *s, int64_t start, int64_t end) { return (void)s, (void)start, (void)end, false; }
+#endif
 
 /* The largest of n numbers x up to each one, a multiple of four, with `carry` before the first; of equal ones the
  * first. The smallest is the largest times −1. False: a number is NaN, which would not stay in a vector, or is
@@ -377,6 +413,8 @@ static void scan_share(void *s_, int i, int n) {
         if (by_columns(s)) {
             m = ag__lesser(ag__lesser(end - start, AG__STRIP), s->inner - start % s->inner);
             scan_columns(s, start, m);
+        } else if (scan_beside(s, start, end)) {
+            break;
         } else if (is_short(s)) {
             m = ag__lesser(end - start, AG__STRIP / length);
             scan_rows(s, start, m);

@@ -159,6 +159,30 @@ START_TEST(of_equal_extremes_the_first_stays) {
 }
 END_TEST
 
+/* A sum that begins with 0 would make it of −0: sums of −0 are −0, whatever way a shape is scanned or folded. In both
+ * directions, with and without the element itself. */
+START_TEST(sums_of_negative_zeros_are_negative_zeros) {
+    static const int64_t n[] = {1, 2, 7, 32, 64, 70, 300}, inner[] = {1, 2, 3, 4, 5, 8, 12, 40};
+    enum { LENGTHS = sizeof n / sizeof *n, WIDTHS = sizeof inner / sizeof *inner, OUTER = 9 };
+    static double x[OUTER * 300 * 40], y[OUTER * 300 * 40];
+    for (int i = 0; i < (int)(sizeof x / sizeof *x); i++) x[i] = -0.0;
+    for (int k = 0; k < LENGTHS * WIDTHS; k++)
+        for (int64_t way = 0; way < 8; way++) {
+            const ag_shape shape = AG_SHAPE(OUTER, n[k / WIDTHS], inner[k % WIDTHS]);
+            const int64_t attributes[] = {1, way & 1, way >> 1 & 1};
+            ag_tensor *in = tensor_of(tape, way & 4 ? AG_F32 : AG_F64, shape, x);
+            read(ag_apply(&ag__op_cumsum, 1, &in, attributes, sizeof attributes), y);
+            for (int64_t i = 0; i < ag_size(in); i++) ck_assert_msg(signbit(y[i]), "scan %d of %d", (int)way, k);
+            for (int axis = 0; axis < 3; axis++) {
+                ag_tensor *sum = ag_sum_over(in, AG_AXES(axis), false);
+                read(sum, y);
+                for (int64_t i = 0; i < ag_size(sum); i++) ck_assert_msg(signbit(y[i]), "axis %d of %d", axis, k);
+            }
+            ag_clear_error(tape);
+        }
+}
+END_TEST
+
 /* A product that leaves the range comes back where the order of multiplications brings it back, and nowhere else. */
 START_TEST(products_are_taken_in_order_at_the_ends_of_the_range) {
     enum { N = 3000 };
@@ -1379,6 +1403,7 @@ int main(void) {
     TCase *t = tape_group(suite, "scans");
     tcase_add_loop_test(t, scans_are_plain_loops, 0, 8);
     tcase_add_loop_test(t, of_equal_extremes_the_first_stays, 0, 2);
+    tcase_add_test(t, sums_of_negative_zeros_are_negative_zeros);
     tcase_add_test(t, products_are_taken_in_order_at_the_ends_of_the_range);
     tcase_add_test(t, cumulative_sums_of_no_negative_numbers_do_not_fall);
     tcase_add_test(t, cumulative_sums_do_not_overflow_in_between);
