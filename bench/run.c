@@ -77,7 +77,7 @@ static double choose_repetitions(const outcome *out, side *s, const settings *ho
     double wanted = how->round_seconds / cuts(out), t = seconds(out, s, s->repetitions = 1, how);
     if (t > row_seconds / 8) return note(out, s, t), t;
     while (t < wanted / 4 && s->repetitions < INT64_C(1) << 30) t = seconds(out, s, s->repetitions *= 4, how);
-    double one = t / (double)s->repetitions;
+    double one = fmin(t, seconds(out, s, s->repetitions, how)) / (double)s->repetitions; /* once more: all is planned */
     s->repetitions = isnan(one) || one > wanted ? 1 : (int64_t)(wanted / one);
     s->failed = isnan(t);
     return one * (double)s->repetitions;
