@@ -225,7 +225,7 @@ static bool run_all(program *p) {
 }
 
 static void release_held(program *p) {
-    for (uint32_t i = 0; i < p->held_count; i++) {
+    for (uint32_t i = p->held_count; i-- > 0;) {
         ag_tensor *x = p->held[i];
         if (!x->buffer || !ag__may_release(p->e, x)) continue;
         ag__buffer_leave(x->tape, x->buffer);
