@@ -74,7 +74,7 @@ AG__NEVER_INLINE static bool add_any_slab(ag_tape *tape) {
 static ag__buffer *small_block(ag_tape *tape, unsigned c) {
     ag__buffer *b = tape->free_list[c];
     if (b) {
-        tape->free_list[c] = b->next, ag__fetch(b->next);
+        tape->free_list[c] = b->next, ag__fetch(b->data);
     } else {
         const size_t bytes = class_bytes(c);
         if (tape->slabs->capacity - tape->slabs->used < bytes && !add_any_slab(tape)) return NULL;
@@ -160,8 +160,7 @@ void ag__buffer_drop(ag_tape *tape, ag__buffer *b) {
     } else {
         unsigned c = b->size_class;
         ag__poison(tape, (char *)b + SMALL_HEADER, class_bytes(c) - SMALL_HEADER);
-        b->next = tape->free_list[c];
-        tape->free_list[c] = b;
+        ag__buffer_put(tape, b, c);
     }
     if (owner.release) release(tape, owner);
 }

@@ -33,7 +33,7 @@ enum { AG__IN_HEAP = UINT16_MAX };
 
 /* A block of memory, shared by one or more nodes. Free blocks wait in their class's list. */
 typedef struct ag__buffer {
-    void *data;              /* behind this header, or the user's */
+    void *data;              /* behind this header, or the user's; of a free block one that is wanted soon after it */
     struct ag__buffer *next; /* in a free list */
     uint32_t refs;
     uint16_t size_class; /* of small blocks; AG__IN_HEAP: not small */

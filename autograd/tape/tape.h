@@ -23,6 +23,7 @@ enum {
     AG__HEAP_CLASSES = 152,
     AG__ERROR_SIZE = 640,
     AG__RECENT = AG__LIMIT(16, 2),
+    AG__LATEST = AG__LIMIT(16, 2),
     AG__FIRST_SLAB = 8 * 1024
 };
 
@@ -145,8 +146,10 @@ struct ag_tape {
     uint32_t vacant;             /* of these, released with their slots kept vacant */
     ag__slab *first_slab, *slab; /* arena; slabs after `slab` are empty and wait */
 
-    ag__buffer *free_list[AG__CLASSES]; /* of small buffers, */
-    ag__slab *slabs;                    /* which are cut from these */
+    ag__buffer *free_list[AG__CLASSES]; /* of small buffers; */
+    ag__buffer *latest[AG__LATEST];     /* those that came there last, which may be in use again, */
+    uint32_t latest_at;                 /* the oldest of them; */
+    ag__slab *slabs;                    /* what they are cut from */
     ag__heap heap;                      /* the others */
     uint16_t gap;                       /* poisoned bytes behind each buffer */
     struct ag__loan *loans;
@@ -367,10 +370,20 @@ AG__ALWAYS_INLINE ag__buffer *ag__buffer_quickly(ag_tape *tape, size_t bytes) {
     ag__buffer *b = tape->free_list[0];
     if (!b || bytes > AG__SMALLEST - AG__SMALL_HEADER || tape->gap) return ag__buffer_new(tape, bytes);
     tape->free_list[0] = b->next;
-    ag__fetch(b->next);
+    ag__fetch(b->data);
     *b = (ag__buffer){.data = (char *)b + AG__SMALL_HEADER, .refs = 1};
     ag__count_live(tape, AG__SMALLEST);
     return b;
+}
+
+/* Into the free list. `data` is the block that came there AG__LATEST blocks earlier, which is fetched when this one is
+ * taken: where they are taken one soon after the other, the next one would come too late. */
+AG__ALWAYS_INLINE void ag__buffer_put(ag_tape *tape, ag__buffer *b, unsigned c) {
+    ag__buffer **oldest = &tape->latest[tape->latest_at++ % AG__LATEST];
+    b->data = *oldest;
+    *oldest = b;
+    b->next = tape->free_list[c];
+    tape->free_list[c] = b;
 }
 
 AG__ALWAYS_INLINE void ag__buffer_leave(ag_tape *tape, ag__buffer *b) {
@@ -379,8 +392,7 @@ AG__ALWAYS_INLINE void ag__buffer_leave(ag_tape *tape, ag__buffer *b) {
         return;
     }
     b->refs = 0;
-    b->next = tape->free_list[0];
-    tape->free_list[0] = b;
+    ag__buffer_put(tape, b, 0);
     tape->memory.live -= AG__SMALLEST;
 }
 
