@@ -1,10 +1,11 @@
 /* scan -- sums, products and extremes of an axis up to each element, and recurrences along it
  *
- * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other. Otherwise
- * real numbers are added up, multiplied and compared four at a time; and for other dtypes and orders the tensor is cut
- * into pieces along the axis that are turned into columns, so that vectors run across the pieces; what comes before a
- * piece is then combined with it. f32 is added up and multiplied in f64. Of equal extremes, 0 and −0, the first stays.
- * A result depends on shapes and numbers alone: the threads divide what is independent anyway. */
+ * An input is (outer, n, inner) in memory. Where inner is long, rows of it are combined one after the other; and real
+ * numbers are added up and multiplied where they are, if inner is a multiple of four. Otherwise they are added up,
+ * multiplied and compared four at a time; and for other dtypes and orders the tensor is cut into pieces along the axis
+ * that are turned into columns, so that vectors run across the pieces; what comes before a piece is then combined with
+ * it. f32 is added up and multiplied in f64. Of equal extremes, 0 and −0, the first stays. A result depends on shapes
+ * and numbers alone: the threads divide what is independent anyway. */
 #include "autograd/eval/rows.h"
 #include "autograd/eval/stream.h"
 #include "autograd/tape/limits.h"
