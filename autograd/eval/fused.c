@@ -166,10 +166,11 @@ static bool run_plan(const ag__chunk *c, const ag__plan *plan) {
 /* ---- Chunks ---- */
 
 /* Nodes that are not worth a plan. Values of more elements are better in buffers that are written over while they are
- * in the cache. */
+ * in the cache, and those of many nodes, most of which need buffers anyway, where one is taken as another is left. */
 static bool run_small(const ag__evaluation *e, uint32_t low, uint32_t high, const ag__amount *amount) {
     enum { FEW = AG__LIMIT(9, 2) };
-    const bool little = amount->work < (double)amount->nodes * FEW && !e->tape->profiling;
+    const bool few = amount->nodes <= AG__ALL_LITTLE && amount->work < (double)amount->nodes * FEW;
+    const bool little = few && !e->tape->profiling;
     return little ? ag__run_little(e, low, high) : ag__run_reference(e, low, high);
 }
 

@@ -157,14 +157,6 @@ AG__NEVER_INLINE static void write_other(program *p, ag__node_mark *marks, instr
     }
 }
 
-/* Soon after the nodes themselves, which ag__fetch_before has asked for. */
-AG__ALWAYS_INLINE void fetch_values(const ag__node_mark *marks, const ag_tensor *t, uint32_t id, uint32_t from) {
-    enum { SOON = 8 };
-    if (id < from || !marks[id - SOON].needed) return;
-    const ag_tensor *soon = id % AG__SEGMENT < SOON ? ag__node(t->tape, id - SOON) : t - SOON;
-    for (int i = 0; i < soon->arity; i++) ag__fetch(soon->input[i]->buffer);
-}
-
 static bool write_all(program *p, places room, uint32_t high) {
     ag__node_mark *const marks = p->e->mark;
     const ag_tape *tape = p->e->tape;
@@ -176,7 +168,6 @@ static bool write_all(program *p, places room, uint32_t high) {
         if (!mark->needed) continue;
         ag_tensor *t = ag__node(tape, id);
         ag__fetch_before(t, id, fetched);
-        fetch_values(marks, t, id, fetched);
         if (!(mark->little & AG__LITTLE_NODE)) write_other(p, marks, to - 1, t);
         else if (!(good = write_little(p, &room, marks, mark, to - 1, t))) break;
         mark->needed = false;

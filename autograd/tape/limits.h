@@ -88,11 +88,12 @@ enum {
     AG__FEW = AG__LIMIT(256, 3),                         /* below which planning never pays, */
     AG__SEVERAL = AG__LIMIT(1024, 4),                    /* below which it pays for what recurs very often, */
     AG__AT_FIRST_SIGHT = AG__LIMIT(4096, 24),            /* and from which it pays at first sight */
-    AG__LITTLE_SIZE = AG__LIMIT(64, 4), /* elements of a node up to which its value may do without a buffer, */
-    AG__LITTLE_INPUTS = 2,              /* with so many inputs at most; */
-    AG__TOGETHER = AG__LIMIT(4096, 20), /* nodes among which such are computed together */
-    AG__SEEN = AG__LIMIT(512, 4),       /* structures whose visits are counted */
-    AG__NUMBERS = AG__LIMIT(256, 6),    /* distinct numbers of a chunk that may change between uses of a plan */
+    AG__LITTLE_SIZE = AG__LIMIT(64, 4),    /* elements of a node up to which its value may do without a buffer, */
+    AG__LITTLE_INPUTS = 2,                 /* with so many inputs at most; */
+    AG__TOGETHER = AG__LIMIT(4096, 20),    /* nodes among which such are computed together, */
+    AG__ALL_LITTLE = AG__LIMIT(4096, 200), /* and of an evaluation, at most: more are as quick one by one */
+    AG__SEEN = AG__LIMIT(512, 4),          /* structures whose visits are counted */
+    AG__NUMBERS = AG__LIMIT(256, 6),       /* distinct numbers of a chunk that may change between uses of a plan */
     AG__PLAN_BYTES = AG__LIMIT(64 * 1024 * 1024, 64 * 1024),  /* of all plans that a tape keeps */
     AG__CODE_BYTES = AG__LIMIT(32 * 1024 * 1024, 512 * 1024), /* of its machine code */
 
