@@ -74,10 +74,11 @@ static bool transform_infer(ag_infer *r) {
     return true;
 }
 
+enum { FEW = AG__LIMIT(64, 3), CACHE = AG__LIMIT(64 * 1024, 100) }; /* elements that FFTW takes at once; bytes */
+
 /* FFTW is slow along an axis of many elements that fall onto few lines of a cache, as those a power of two apart do: so
  * such an axis changes places with the last one, by views, and the evaluation makes the copy. */
 static ag_tensor *record(ag_tensor *x, const ag__transform *t) {
-    enum { FEW = AG__LIMIT(64, 3), CACHE = AG__LIMIT(64 * 1024, 100) }; /* elements that FFTW takes at once; bytes */
     const ag_op *op = t->kind == AG__COMPLEX ? &ag__op_fft : t->kind == AG__TO_HALF ? &ag__op_rfft : &ag__op_irfft;
     const int last = ag_rank(x) - 1 - (t->kind != AG__TO_HALF);
     ag__transform part = *t;
