@@ -19,8 +19,7 @@ typedef struct sliding {
 
 /* How many windows there are along windowed axis k; 0 if its numbers are invalid. */
 static int64_t window_count(const sliding *s, int k) {
-    if (s->size[k] < 1 || s->step[k] < 1 || s->size[k] > s->extent[k]) return 0;
-    if (s->apart[k] < 1 || s->apart[k] > s->size[k]) return 0;
+    if (s->apart[k] < 1 || s->apart[k] > s->size[k] || s->size[k] > s->extent[k] || s->step[k] < 1) return 0;
     return (s->extent[k] - s->size[k]) / s->step[k] + 1;
 }
 

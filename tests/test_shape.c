@@ -590,6 +590,35 @@ START_TEST(a_transpose_of_any_size_is_copied) {
 }
 END_TEST
 
+/* Windows of a vector, of which each shows some elements from a first one on: a gradient that looks like one of dilated
+ * windows, or nearly so. All numbers are small and whole. */
+START_TEST(parts_of_windows_have_gradients) {
+    enum { N = 23, MOST = 9 };
+    for (int64_t size = 1; size <= MOST; size++)
+        for (int64_t stride = 1; stride <= 3; stride++)
+            for (int64_t start = 0; start < size; start++)
+                for (int64_t step = 1; step <= size + 1; step++) {
+                    const ag_mark mark = ag_tape_mark(tape);
+                    double want[N] = {0};
+                    ag_tensor *x = numbered(AG_F64, AG_SHAPE(N)), *dx, *w;
+                    ag_tensor *all = ag_windows(x, AG_ALL_AXES, AG_SHAPE(size), AG_SHAPE(stride));
+                    ag_tensor *y = start == 0 && step == 1 ? all : ag_slice(all, 1, start, size, step);
+                    const int64_t windows = ag_extent(y, 0), each = ag_extent(y, 1);
+                    w = ag_add_scalar(numbered(AG_F64, AG_SHAPE(windows, each)), 1);
+                    ag_grad(ag_sum(ag_mul(y, w)), 1, &x, &dx);
+                    for (int64_t i = 0; i < windows; i++)
+                        for (int64_t k = 0; k < each; k++)
+                            want[i * stride + start + k * step] += (double)(i * each + k + 1);
+                    for (int64_t i = 0; i < N; i++)
+                        ck_assert_msg(ag_element(dx, i) == want[i], "size %d, stride %d, %d::%d: %g at %d, not %g",
+                                      (int)size, (int)stride, (int)start, (int)step, ag_element(dx, i), (int)i,
+                                      want[i]);
+                    ag_tape_rewind(tape, mark);
+                }
+    expect_ok(tape);
+}
+END_TEST
+
 /* Many tensors along a new last axis are turned, some elements of each at a time: threads, and inputs of any strides. */
 START_TEST(many_stacked_last_are_a_transpose) {
     enum { MOST = 21 };
@@ -1203,6 +1232,7 @@ int main(void) {
     tcase_add_test(rest, shapes_and_axes_from_lists);
     tcase_add_test(rest, progressions_end_where_they_should);
     tcase_add_test(rest, padded_and_added);
+    tcase_add_test(rest, parts_of_windows_have_gradients);
     tcase_add_test(rest, every_allocation_may_fail);
     return run_suite(suite);
 }
