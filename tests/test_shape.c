@@ -619,6 +619,21 @@ START_TEST(parts_of_windows_have_gradients) {
 }
 END_TEST
 
+/* A cotangent of which one element of each window is not 0, with a step that leads beyond the window. */
+START_TEST(single_elements_of_windows_have_gradients) {
+    enum { N = 11 };
+    for (int64_t size = 1; size <= 4; size++) {
+        ag_tensor *x = numbered(AG_F64, AG_SHAPE(N)), *all = ag_windows(x, AG_ALL_AXES, AG_SHAPE(size), AG_SHAPE(2)),
+                  *dx;
+        const int64_t windows = ag_extent(all, 0);
+        ag_tensor *g = ag_embed(ag_ones(tape, AG_F64, AG_SHAPE(windows, 1)), 1, size, 0, size + 4);
+        ag_vjp(1, &all, &g, 1, &x, &dx, 0);
+        for (int64_t i = 0; i < N; i++) ck_assert_double_eq(ag_element(dx, i), i % 2 == 0 && i / 2 < windows);
+    }
+    expect_ok(tape);
+}
+END_TEST
+
 /* Many tensors along a new last axis are turned, some elements of each at a time: threads, and inputs of any strides. */
 START_TEST(many_stacked_last_are_a_transpose) {
     enum { MOST = 21 };
@@ -1233,6 +1248,7 @@ int main(void) {
     tcase_add_test(rest, progressions_end_where_they_should);
     tcase_add_test(rest, padded_and_added);
     tcase_add_test(rest, parts_of_windows_have_gradients);
+    tcase_add_test(rest, single_elements_of_windows_have_gradients);
     tcase_add_test(rest, every_allocation_may_fail);
     return run_suite(suite);
 }
