@@ -14,6 +14,7 @@
 
 typedef struct strip { /* a strip's position */
     int64_t row, rows, column, columns, start, n;
+    bool begins; /* its sample, or the rows that are run */
 } strip;
 
 /* ---- Folds ---- */
@@ -199,14 +200,14 @@ static AG__RARE void put_columns(const ag__region *g, const strip *at, int64_t b
                       across * bytes);
 }
 
-/* The columns of the strip's sample in each row of the largest strip, unless they are there since another one. */
+/* The columns of the strip's sample in each row of the largest strip, where they are not since another one. */
 static void repeat(const ag__running *r, const ag__instruction *q, const strip *at, char *y) {
     const ag__region *g = r->region;
     const ag_tensor *t = r->table[q->node];
     const size_t width = (size_t)g->columns * ag__bytes(t);
     const char *x = (const char *)ag__values(t) + (size_t)sample_of(g, at->row) * width;
     const bool first = q < AG__FROM(&r->plan->instructions, g->begin);
-    if (!first && memcmp(y, x, width) == 0) return;
+    if (!first && !at->begins) return;
     ag__copy_rows(y, (int64_t)width, x, 0, g->tile, (int64_t)width);
 }
 
@@ -539,6 +540,7 @@ AG__NEVER_INLINE static void run_rows(const ag__running *r, int64_t first, int64
         if (g->sample < g->rows) rows = ag__lesser(rows, (sample_of(g, row) + 1) * g->sample - row);
         strip at = {.row = row, .rows = rows, .columns = g->columns, .start = (row - within) * g->columns + within};
         at.n = rows * g->columns;
+        at.begins = row == first || row == sample_of(g, row) * g->sample;
         run_strip(r, &at, scratch, address);
     }
 }
