@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- Structures that differ in one attribute ---- */
 
@@ -597,6 +598,51 @@ START_TEST(lists_fail_in_one_way) {
 }
 END_TEST
 
+/* A sum over everything in a region of rows: the first plan has no machine code, the next one has, and one on another
+ * tape never has any. */
+static uint32_t bits_of_sum(ag_tape *t, int64_t rows, int64_t columns) {
+    const ag_mark mark = ag_tape_mark(t);
+    ag_tape_seed(t, (uint64_t)columns);
+    ag_tensor *x = ag_normal(t, AG_F32, AG_SHAPE(rows, columns), 0, 1),
+              *scale = ag_uniform(t, AG_F32, AG_SHAPE(rows, 1), 1, 2);
+    ag_tensor *y = ag_mul(ag_div(x, scale), ag_tanh(x)), *sum = ag_sum(y), *each = ag_sum_over(y, AG_AXES(1), true);
+    uint32_t bits;
+    float value;
+    ck_assert_int_eq(ag_eval_all(2, (ag_tensor *[]){sum, each}), AG_OK);
+    value = (float)ag_item(sum);
+    memcpy(&bits, &value, sizeof bits);
+    ag_tape_rewind(t, mark);
+    return bits;
+}
+
+START_TEST(sums_over_everything_do_not_depend_on_machine_code) {
+    static const int64_t columns[] = {3,
+                                      AG__LONG_ROW / 4 - 1,
+                                      AG__LONG_ROW / 4,
+                                      AG__STRIP / 5,
+                                      AG__STRIP / 4 - 1,
+                                      AG__STRIP / 4,
+                                      AG__STRIP + 1,
+                                      AG__MOST_ROW,
+                                      AG__MOST_ROW + 1,
+                                      2 * AG__MOST_ROW + 7};
+    setenv("AG_ISA", "none", 1);
+    ag_tape *without = ag_tape_new();
+    unsetenv("AG_ISA");
+    ag_tape_set_evaluator(tape, AG_EVALUATOR_FUSED);
+    ag_tape_set_evaluator(without, AG_EVALUATOR_FUSED);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        for (int64_t rows = 20000 / columns[i] + 1, end = rows + 20; rows < end; rows += 7) {
+            const uint32_t first = bits_of_sum(tape, rows, columns[i]);
+            for (int visit = 0; visit < 4; visit++)
+                ck_assert_msg(bits_of_sum(tape, rows, columns[i]) == first &&
+                                  bits_of_sum(without, rows, columns[i]) == first,
+                              "(%d,%d), visit %d", (int)rows, (int)columns[i], visit);
+        }
+    ag_tape_free(without);
+}
+END_TEST
+
 START_TEST(arrays_that_are_too_large_are_refused) {
     ag__scratch scratch = {.tape = tape};
     const int64_t calls = tape_ledger.calls;
@@ -630,5 +676,6 @@ int main(void) {
     tcase_add_test(t, lists_grow_and_shrink_and_count_their_bytes);
     tcase_add_test(t, lists_fail_in_one_way);
     tcase_add_test(t, arrays_that_are_too_large_are_refused);
+    tcase_add_test(t, sums_over_everything_do_not_depend_on_machine_code);
     return run_suite(suite);
 }

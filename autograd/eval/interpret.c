@@ -70,11 +70,15 @@ static int64_t fold_offset(const ag__running *r, int64_t row, int64_t column) {
     return (sample * ag__groups_a_sample(g) + within / AG__ROWS_A_GROUP) * g->columns + column;
 }
 
-/* The number of this strip. */
+/* Rows that are computed whole if there is machine code, else strip by strip, have a partial fold for each strip. */
+static bool by_strips(const ag__region *g) { return g->form == AG__WIDE || g->columns > AG__MOST_ROW; }
+
+static int64_t strips_of_row(const ag__region *g) { return (g->columns + AG__STRIP - 1) / AG__STRIP; }
+
+/* The number of this strip, or of its first one. */
 static int64_t strip_number(const ag__region *g, const strip *at) {
-    int64_t a_row = (g->columns + AG__STRIP - 1) / AG__STRIP;
     if (g->form == AG__FLAT) return at->start / AG__STRIP;
-    return g->form == AG__ROWS ? at->row / g->tile : at->row * a_row + at->column / AG__STRIP;
+    return by_strips(g) ? at->row * strips_of_row(g) + at->column / AG__STRIP : at->row / g->tile;
 }
 
 /* y = the identity element of the fold, n times. */
@@ -126,6 +130,12 @@ static void finish_row(const ag_tensor *t, int64_t columns, char *y, char *x) {
     if (op->finish[t->dtype]) op->finish[t->dtype](1, y, columns);
 }
 
+static void fold_all(const ag__region *g, const ag_tensor *t, int64_t n, char *y, const char *x) {
+    const int64_t bytes = (int64_t)ag__bytes(t), each = g->form == AG__ROWS && by_strips(g) ? AG__STRIP : n;
+    for (int64_t i = 0; i < n; i += each, y += bytes)
+        fold(t->op->reduction, t->dtype, ag__lesser(each, n - i), y, x + i * bytes);
+}
+
 static void run_folds(const ag__running *r, const ag__instruction *q, const strip *at, char *y, char *x) {
     const ag_tensor *t = r->table[q->node];
     switch (q->does) {
@@ -138,7 +148,7 @@ static void run_folds(const ag__running *r, const ag__instruction *q, const stri
     case AG__FOLDED_DOWN: break;
     default:
         y = r->partial[q->y] + strip_number(r->region, at) * (int64_t)ag__bytes(t);
-        fold(t->op->reduction, t->dtype, at->n, y, x);
+        fold_all(r->region, t, at->n, y, x);
     }
 }
 
@@ -445,8 +455,7 @@ int64_t ag__unit_start(const ag__region *g, int64_t unit) {
 int64_t ag__partial_folds(const ag__region *g, const ag__instruction *q) {
     if (q->does >= AG__FOLD_DOWN) return g->rows / g->sample * ag__groups_a_sample(g);
     if (g->form == AG__FLAT) return ag__region_units(g);
-    if (g->form == AG__ROWS) return (g->rows + g->tile - 1) / g->tile;
-    return g->rows * ((g->columns + AG__STRIP - 1) / AG__STRIP);
+    return by_strips(g) ? g->rows * strips_of_row(g) : (g->rows + g->tile - 1) / g->tile;
 }
 
 /* The addresses of `rows` rows, a table for each, move on by as many. */

@@ -274,7 +274,8 @@ static void choose_form(ag__lowering *l) {
     ag__region *r = l->r;
     const bool code = ag__pays_to_compile(l);
     const int64_t bytes = folds_down_only(l) ? AG__LONG_ROW_DOWN : AG__LONG_ROW;
-    const int64_t most = code ? bytes / element_of(l) : AG__STRIP / 4; /* short rows */
+    /* Short rows; a sum over everything is divided by strips, and in the same way whether there is code or not. */
+    const int64_t most = code || r->all ? bytes / element_of(l) : AG__STRIP / 4;
     find_all_rows(l, 0);
     const bool apart = r->rows == 0 && !r->all;
     if (apart) find_all_rows(l, code ? most / 2 : most);
