@@ -705,7 +705,7 @@ static ag_tape *holding(size_t bytes, ag_tensor **x) {
         ck_assert_int_eq(ag_eval(*x), AG_OK);
         if (t->heap.held == bytes) return t;
         ck_assert_int_lt(attempt, 3);
-        n += (int64_t)(bytes - t->heap.held) / (int64_t)sizeof(double);
+        n += ((int64_t)bytes - (int64_t)t->heap.held) / (int64_t)sizeof(double);
         ag_tape_free(t);
     }
 }
