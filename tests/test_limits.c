@@ -272,13 +272,22 @@ START_TEST(columns_of_samples) {
                                      3 * AG__ROWS_A_GROUP, 5 * AG__ROWS_A_GROUP + 3};
     const ag_dtype dtype = _i < 8 ? AG_F32 : AG_F64;
     const int64_t n = places[_i % 8], bytes = (int64_t)ag_dtype_size(dtype), most = by_length(40000, 100000, 400000);
-    const int64_t columns[] = {AG__LEAST_SAMPLED / bytes,  AG__STRIP / n,        AG__LEAST_SAMPLE / bytes / n,
-                               AG__SLAB / bytes / n,       AG__LONG_ROW / bytes, AG__LONG_ROW_DOWN / bytes,
-                               AG__MEMORY / bytes / n / 3, AG__FEWEST_COLUMNS,   AG__MOST_ROW};
+    const int64_t columns[] = {AG__LEAST_SAMPLED / bytes, AG__STRIP / n,        AG__LEAST_SAMPLE / bytes / n,
+                               AG__SLAB / bytes / n,      AG__LONG_ROW / bytes, AG__LONG_ROW_DOWN / bytes,
+                               AG__FEWEST_COLUMNS,        AG__MOST_ROW};
     for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
         for (int64_t by = -1; by <= 1; by++)
             if (columns[k] + by > 1 && 3 * n * (columns[k] + by) <= most)
                 compare_of(of_samples, dtype, (int64_t[]){by == 0 ? 3 : 2, n, columns[k] + by});
+}
+END_TEST
+
+/* Many samples that are not large, of as many bytes in all as a cache has. */
+START_TEST(samples_of_a_cache) {
+    enum { SAMPLES = AG__LIMIT(64, 8), PLACES = AG__ROWS_A_GROUP };
+    const ag_dtype dtype = _i ? AG_F64 : AG_F32;
+    const int64_t columns = AG__MEMORY / (int64_t)ag_dtype_size(dtype) / SAMPLES / PLACES;
+    for (int64_t by = -1; by <= 1; by++) compare_of(of_samples, dtype, (int64_t[]){SAMPLES, PLACES, columns + by});
 }
 END_TEST
 
@@ -1261,6 +1270,7 @@ int main(void) {
     tcase_add_loop_test(all, of_single_files, 0, 6);
     tcase_add_loop_test(all, middle, 0, 10);
     tcase_add_loop_test(all, columns_of_samples, 0, 16);
+    tcase_add_loop_test(all, samples_of_a_cache, 0, 2);
     tcase_add_test(all, products);
     tcase_add_loop_test(all, in_sequence, 0, LENGTHS);
     tcase_add_loop_test(all, of_many_kinds, 0, (int)by_length(6, 24, 2000));

@@ -188,13 +188,11 @@ static fold fold_of(const ag_tensor *t) {
     return f;
 }
 
-static bool has_samples(int64_t sample, int64_t rows) { return sample > 0 && sample < rows; }
-
 /* Strips of rows and of elements end at different elements, so with more than one strip the order of the sum
  * differs. */
 static ag__role accept_fold_of_all(const ag__planner *p, ag__region *r) {
     bool ordered = p->c->exact && r->size > AG__STRIP;
-    if ((ordered && r->rows > 1) || r->inner > 1 || has_samples(r->sample, r->rows)) return AG__ROLE_NONE;
+    if ((ordered && r->rows > 1) || r->inner > 1 || ag__has_samples(r->sample, r->rows)) return AG__ROLE_NONE;
     r->flat = r->flat || ordered;
     r->all = true;
     return AG__ROLE_ALL;
@@ -208,7 +206,7 @@ static ag__role accept_fold(const ag__planner *p, uint32_t s, fold f) {
         if (!f.used || r->size > AG__MOST_ROW || r->rows > 1) return accept_fold_of_all(p, r);
         f = (fold){.role = AG__ROLE_ROW, .rows = 1, .columns = r->size, .inner = 1};
     }
-    if ((r->flat && f.rows > 1) || (r->all && (f.inner > 1 || has_samples(f.sample, f.rows)))) return AG__ROLE_NONE;
+    if ((r->flat && f.rows > 1) || (r->all && (f.inner > 1 || ag__has_samples(f.sample, f.rows)))) return AG__ROLE_NONE;
     if (r->rows != 0 && (r->rows != f.rows || r->columns != f.columns || r->inner != f.inner)) return AG__ROLE_NONE;
     if (f.sample && !ag__accept_sample(r, f.rows, f.sample)) return AG__ROLE_NONE;
     r->rows = f.rows;

@@ -286,7 +286,7 @@ static void choose_form(ag__lowering *l) {
         choose_tile(l, r);
         return;
     }
-    const bool samples = r->sample > 0 && r->sample < r->rows, down = has_role(l, AG__ROLE_DOWN);
+    const bool samples = ag__has_samples(r->sample, r->rows), down = has_role(l, AG__ROLE_DOWN);
     const bool only_read = samples && !down && !has_role(l, AG__ROLE_ROW);
     const int64_t largest = samples && down ? AG__ROWS_A_GROUP : r->rows;
     if (r->form == AG__ROWS && (r->columns < most || only_read) && !apart)

@@ -124,6 +124,9 @@ static inline int64_t ag__strip_elements(const ag__region *r) {
     return r->form == AG__ROWS ? r->tile * r->columns : ag__lesser(r->size, AG__STRIP);
 }
 
+/* Whether so many rows are those of several samples; 0: their rows are not known. */
+static inline bool ag__has_samples(int64_t sample, int64_t rows) { return sample > 0 && sample < rows; }
+
 /* Groups of rows whose columns are folded, of a sample; the last one may have fewer rows. */
 static inline int64_t ag__groups_a_sample(const ag__region *r) {
     return (r->sample + AG__ROWS_A_GROUP - 1) / AG__ROWS_A_GROUP;
