@@ -35,7 +35,7 @@ TINY = {"f64": 1e-13, "f32": 1e-5}  # of the largest result, and 1
 NOISE = {torch.float64: 2.0**-46, torch.float32: 2.0**-18}
 SAFETY = 16  # of the largest change by NOISE
 NOISES = 3   # disturbed runs, for a bound
-CHUNK = 1000
+CHUNK = 100
 END = -(2**63)
 
 
