@@ -97,7 +97,7 @@ static long double step(scan s, ag_dtype d, long double a, long double b) {
 
 static bool near_enough(ag_dtype d, scan s, double got, long double want, long double size, int64_t k) {
     if (isnan(want) || isnan(got)) return isnan(want) && isnan(got);
-    if (d == AG_I64 || s == MAX || s == MIN || isinf(want)) return (long double)got == want;
+    if (d == AG_I64 || s == MAX || s == MIN || isinf(want)) return got == (double)want; /* read as double, too */
     const long double unit = d == AG_F32 ? 0x1p-23L : 0x1p-52L * (long double)(k + 2);
     const long double tiny = d == AG_F32 ? 0x1p-148L : 0x1p-1073L;
     return fabsl((long double)got - want) <= unit * (s == SUM ? size : fabsl(want)) + tiny;
