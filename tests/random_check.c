@@ -545,6 +545,7 @@ static verdict check_other(const program *p, const run *r, setting s, char *repo
                 : alike(r, &other)         ? bitwise(&other, r, report) ? AGREES : DIFFERS
                 : agree(&other, r, report) ? AGREES
                                            : DIFFERS;
+    if (v == AGREES && !shown_stays(&other, report)) v = DIFFERS;
     run_close(&other);
     return v == AGREES && *other.trouble ? failed(&other, LEAKS, report) : v;
 }
@@ -579,27 +580,35 @@ static verdict check_variation(run *r, const program *p, char *report) {
     return v;
 }
 
-/* On one tape, each time after a rewind: p, perhaps until it runs as machine code, a variation, and p again. In the
- * end a loop of one program does not allocate. `kept` has p's results. */
-static verdict check_repetition(const run *kept, const program *p, char *report) {
-    static run r;
-    run_open(&r, p, again(p->seed));
-    verdict v = check_body(&r, p, kept, report);
-    for (int i = 1; v == AGREES && p->seed % 2 == 0 && i < USES_UNTIL_CODE; i++) v = check_body(&r, p, kept, report);
-    if (v == AGREES) v = check_variation(&r, p, report);
-    if (v == AGREES) v = check_body(&r, p, kept, report);
-    totals.with_code += r.tape->programs != NULL;
-    /* Plans are dropped at first; the heap may then arrange itself anew a few times. */
-    const bool loops = kept->count <= EVALUATIONS_REMEMBERED && p->seed % 8 == 2 && !AG_TINY_LIMITS;
+/* A loop of p does not allocate in the end. Plans are dropped at first; the heap may then arrange itself anew a few times. */
+static verdict check_loop(run *r, const program *p, const run *kept, char *report) {
+    verdict v = AGREES;
     bool steady = false;
-    for (int i = 0; loops && v == AGREES && !steady; i++) {
-        const int64_t calls = r.ledger.calls;
-        v = check_body(&r, p, kept, report);
-        steady = i >= USES_UNTIL_CODE && r.ledger.calls == calls;
+    for (int i = 0; v == AGREES && !steady; i++) {
+        const int64_t calls = r->ledger.calls;
+        v = check_body(r, p, kept, report);
+        steady = i >= USES_UNTIL_CODE && r->ledger.calls == calls;
         if (v != AGREES || steady || i < 4 * USES_UNTIL_CODE) continue;
-        snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r.ledger.calls - calls));
+        snprintf(report, REPORT, "%lld allocations in a steady loop", (long long)(r->ledger.calls - calls));
         v = LEAKS;
     }
+    return v;
+}
+
+/* A loop of more results than evaluations are remembered plans some anew each time. */
+static bool may_loop(const run *kept) { return kept->count <= EVALUATIONS_REMEMBERED && !AG_TINY_LIMITS; }
+
+/* On one tape, each time after a rewind: p for so many times, a variation and p again, and a loop of p. `kept` has p's
+ * results. */
+static verdict check_repetition(const run *kept, const program *p, int uses, bool varied, bool loops, char *report) {
+    static run r;
+    verdict v = AGREES;
+    run_open(&r, p, again(p->seed));
+    for (int i = 0; v == AGREES && i < uses; i++) v = check_body(&r, p, kept, report);
+    if (v == AGREES && varied) v = check_variation(&r, p, report);
+    if (v == AGREES && varied) v = check_body(&r, p, kept, report);
+    totals.with_code += r.tape->programs != NULL;
+    if (v == AGREES && loops && may_loop(kept)) v = check_loop(&r, p, kept, report);
     run_close(&r);
     return v == AGREES && *r.trouble ? failed(&r, LEAKS, report) : v;
 }
@@ -637,7 +646,7 @@ static verdict check_fused(const program *p, const run *reference, char *report)
     totals.runs++;
     verdict v = *first.trouble ? failed(&first, FAILS, report) : agree(&first, reference, report) ? AGREES : DIFFERS;
     if (v == AGREES && !shown_stays(&first, report)) v = DIFFERS;
-    if (v == AGREES) v = check_repetition(&first, p, report);
+    if (v == AGREES) v = check_repetition(&first, p, p->seed % 2 ? 1 : USES_UNTIL_CODE, true, p->seed % 8 == 2, report);
     if (v == AGREES && (p->size == LARGE || p->seed % (p->size == BROAD ? 2 : 4) == 0))
         v = check_other(p, &first, on_two_threads, report);
     if (v == AGREES && p->seed % 2 == 1) v = check_automatic(&first, p, report);
@@ -732,5 +741,58 @@ verdict check_allocations(const program *p, char *report) {
     if (v == AGREES && *why) v = FAILS;
     run_close(&want);
     wrapped_free();
+    return v;
+}
+
+/* One failing allocation, by the program's seed: of any number, or the first that small values need. */
+static verdict check_failure(const program *p, const run *want, char *report) {
+    const uint64_t lot = p->seed * 0x9E3779B97F4A7C15u >> 32;
+    if (lot % 4) check_without_memory(p, 1 + (int64_t)(lot / 4) % (2 * want->ledger.calls), 0, want, report);
+    else check_without_memory(p, 0, (int64_t)(64 + 8 * (lot / 4 % 8)) << lot / 32 % 12, want, report);
+    return *report ? FAILS : AGREES;
+}
+
+/* ---- One property ---- */
+
+static bool reference_refuses(const program *p) {
+    static run r;
+    run_open(&r, p, by_reference);
+    run_body(&r);
+    const bool refuses = *r.trouble;
+    run_close(&r);
+    return refuses;
+}
+
+/* `kept` has p's results, by the reference or fused. */
+static verdict check_against(const run *kept, const program *p, property which, char *report) {
+    switch (which) {
+    case BY_PLANS: return check_other(p, kept, fused, report);
+    case AS_CODE: return check_repetition(kept, p, USES_UNTIL_CODE, false, false, report);
+    case VARIED: return check_repetition(kept, p, 1, true, false, report);
+    case LOOPED: return check_repetition(kept, p, 1, false, true, report);
+    case ON_THREADS: return check_other(p, kept, on_two_threads, report);
+    case AUTOMATICALLY: return check_automatic(kept, p, report);
+    case EAGERLY: return check_other(p, kept, eagerly, report);
+    case STRIDED: return only_strides(p) ? check_other(p, kept, with_other_strides[p->seed / 4 % 2], report) : AGREES;
+    default: return check_failure(p, kept, report);
+    }
+}
+
+verdict check_property(const program *p, property which, char *report) {
+    static run kept;
+    const bool by_plans =
+        which == AS_CODE || which == VARIED || which == LOOPED || which == ON_THREADS || which == AUTOMATICALLY;
+    *report = 0;
+    run_open(&kept, p, by_plans ? fused : by_reference);
+    run_body(&kept);
+    verdict v = *kept.trouble ? failed(&kept, !by_plans || reference_refuses(p) ? INVALID : FAILS, report)
+                : shown_stays(&kept, report) ? check_against(&kept, p, which, report)
+                                             : DIFFERS;
+    run_close(&kept);
+    if (v == AGREES && *kept.trouble) v = failed(&kept, LEAKS, report);
+    if (!wrapped_free() && v == AGREES) {
+        snprintf(report, REPORT, "memory lent to ag_wrap was written to");
+        v = DIFFERS;
+    }
     return v;
 }

@@ -16,6 +16,22 @@ typedef enum verdict { AGREES, INVALID, DIFFERS, FAILS, LEAKS, CRASHES } verdict
 /* All the properties; unless the program AGREES, `report` says why. */
 verdict check_program(const program *p, char *report);
 
+/* One of the properties, for inputs that are many and of which each is to be quick: of all of them it takes two or a few runs.
+ * Details are by the program's seed, such as the instruction set, or which allocation fails. */
+typedef enum property {
+    BY_PLANS,      /* the values of the reference, within bounds */
+    AS_CODE,       /* again after rewinds, until it runs as machine code */
+    VARIED,        /* again after a variation of it */
+    LOOPED,        /* again until nothing is allocated any more */
+    ON_THREADS,    /* on two */
+    AUTOMATICALLY, /* by the evaluator that decides by itself */
+    EAGERLY,
+    STRIDED,        /* leaves of other strides */
+    WITHOUT_MEMORY, /* one allocation fails */
+    PROPERTIES
+} property;
+verdict check_property(const program *p, property which, char *report);
+
 /* Runs the program once, fused, and shows every result, in the order of running. Unless it AGREES, `report` says why. */
 typedef void see_result(void *context, const char *what, ag_dtype dtype, int64_t size, const void *bytes);
 verdict show_results(const program *p, see_result *see, void *context, char *report);

@@ -90,7 +90,7 @@ static int64_t effort(const program *p) {
         int64_t n = 1;
         if (!line_has_value(l)) continue;
         for (int k = 0; k < l->y_shape.rank; k++) n *= l->y_shape.extent[k] > 1 ? l->y_shape.extent[k] : 1;
-        if (l->form == form_named("ag_matmul")) {
+        if (l->form->call.ab == ag_matmul) {
             const ag_shape *a = &p->line[l->x[0]].y_shape;
             n *= a->extent[a->rank - 1] > 1 ? a->extent[a->rank - 1] : 1;
         }
