@@ -29,7 +29,7 @@ enum {
     STATEMENTS = 80,
     OUTCOMES = 4 * STATEMENTS,
     LISTED = 5,
-    MOST_BYTES = 2 << 20, /* of a tape: what is computed at once, such as a layer's parameters, is small too */
+    MOST_BYTES = 2 << 20, /* so that what is computed at once, such as a layer's parameters, is small too */
     ROOM = 64,
     TEXT = 200
 };
@@ -413,14 +413,14 @@ static void statement(caller *c) {
 
 /* ---- Whole runs ---- */
 
-static void run(caller *c, feed f, ag_evaluator evaluator) {
+static void run(caller *c, feed f, ag_evaluator evaluator, int64_t most) {
     ledger other;
     memset(c, 0, sizeof *c);
     c->f = &f;
     if (saved) remove(path_of("calls.npz")); /* of the run before */
     saved = false;
     c->tape = tape_open(&c->ledger);
-    c->ledger.most = MOST_BYTES;
+    c->ledger.most = most;
     ag_tape *t = tape_open(&other);
     ag_tape_set_evaluator(c->tape, evaluator);
     ag_tape_seed(c->tape, 7);
@@ -442,12 +442,14 @@ void fuzz_calls(const uint8_t *data, size_t size) {
     static caller a, b;
     feed f = {data, data + size};
     const int which = feed_below(&f, 4);
+    const bool twice = which >= AUTOMATIC_AND_FUSED;
     run(&a, f,
         which == REFERENCE_AND_FUSED ? AG_EVALUATOR_REFERENCE
         : which == FUSED             ? AG_EVALUATOR_FUSED
-                                     : AG_EVALUATOR_AUTOMATIC);
-    if (which < AUTOMATIC_AND_FUSED) return;
-    run(&b, f, AG_EVALUATOR_FUSED);
+                                     : AG_EVALUATOR_AUTOMATIC,
+        twice ? MOST_MEMORY : MOST_BYTES); /* evaluators need different amounts: there is enough for both */
+    if (!twice) return;
+    run(&b, f, AG_EVALUATOR_FUSED, MOST_MEMORY);
     if (a.outcomes != b.outcomes) fault("%d and %d outcomes", a.outcomes, b.outcomes);
     for (int i = 0; i < a.outcomes; i++) {
         if (which == REFERENCE_AND_FUSED)
