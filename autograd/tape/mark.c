@@ -29,6 +29,15 @@ static bool grow_marks(ag_tape *tape) {
     return true;
 }
 
+/* Whether nothing was recorded since `last` that is still there: then a mark of now is that one, and a loop that makes
+ * a mark in each step rewinds to one place, whose vacant slots are used again. */
+static bool is_still(const ag_tape *tape, const ag__position *last, const ag__position *now) {
+    if (last->slab != now->slab || last->used != now->used) return false;
+    uint32_t id = now->count;
+    while (id > last->count && ag__node(tape, id - 1)->flags & AG__STALE) id--;
+    return id == last->count;
+}
+
 static ag_mark mark_now(ag_tape *tape) {
     ag_mark none = {tape, 0, 0};
     if (!tape) {
@@ -38,8 +47,7 @@ static ag_mark mark_now(ag_tape *tape) {
     if (ag__refused_inside(tape, "tape_mark", AG__NOTATION)) return none;
     ag__position now = ag__position_now(tape);
     ag__position *last = tape->mark_count ? &tape->marks[tape->mark_count - 1] : NULL;
-    if (last && last->count == now.count && last->slab == now.slab && last->used == now.used)
-        return (ag_mark){tape, tape->mark_count - 1, last->serial};
+    if (last && is_still(tape, last, &now)) return (ag_mark){tape, tape->mark_count - 1, last->serial};
     if (tape->mark_count == tape->mark_room && !grow_marks(tape)) {
         ag__fail_on(tape, "tape_mark", AG_ERR_MEMORY, "out of memory (another mark)");
         return none;

@@ -181,7 +181,7 @@ void ag__nodes_release(ag_tape *tape, uint32_t count) {
         }
     } else {
         for (uint32_t id = tape->count; id-- > count;) vacate(tape, ag__node(tape, id));
-        if (tape->count - count < MOST_VACANT) return;
+        if (tape->vacant < MOST_VACANT) return;
         tape->vacant -= tape->count - count;
         tape->count = count;
     }
