@@ -17,7 +17,8 @@ enum { A = 1, B = 2 }; /* bits of the attribute: the operands with strong zeros 
 
 /* ---- Searching for elements that are not finite ---- */
 
-/* Axes by falling stride, without those of extent 1 or stride 0. */
+/* Axes by falling stride, without those of extent 1 or stride 0; those that lie behind each other are one, so that a
+ * narrow matrix is searched as a whole, transposed or not. */
 typedef struct lines {
     int rank;
     int64_t extent[AG_MAX_RANK], stride[AG_MAX_RANK], count;
@@ -33,6 +34,12 @@ static lines lines_of(const ag_array *x) {
             l.extent[i] = l.extent[i - 1], l.stride[i] = l.stride[i - 1];
         l.extent[i] = e, l.stride[i] = s;
         l.count *= e;
+    }
+    for (int i = l.rank - 1; i > 0; i--) {
+        if (l.stride[i - 1] != l.extent[i] * l.stride[i]) continue;
+        l.extent[i - 1] *= l.extent[i], l.stride[i - 1] = l.stride[i];
+        for (int k = i; k < l.rank - 1; k++) l.extent[k] = l.extent[k + 1], l.stride[k] = l.stride[k + 1];
+        l.rank--;
     }
     return l;
 }

@@ -5,6 +5,7 @@
 #include "autograd/eval/compile.h"
 #include "nn/nn.h"
 #include "ops/lapack.h"
+#include "ops/product.h"
 #include "ops/rules.h"
 #include "tests/cases.h"
 
@@ -340,6 +341,35 @@ START_TEST(strong_products_are_sums_of_strong_terms) {
         ag_apply(&ag__op_strong_matmul, 2, (ag_tensor *[]){x, x}, &strong, sizeof strong);
         expect_error(tape, AG_ERR_RANGE, "strong_matmul", "the attribute is");
     }
+}
+END_TEST
+
+/* An operand is searched element by element, wherever it lies: axes in another order, with gaps, backwards, repeated. */
+START_TEST(no_infinity_is_overlooked) {
+    enum { ROOM = 200, START = 90 };
+    static const int64_t layout[][6] = {
+        /* extents, strides */
+        {2, 3, 4, 12, 4, 1}, {4, 3, 2, 1, 4, 12},  {3, 2, 4, 4, 12, 1},    {2, 3, 4, 13, 4, 1},  {2, 3, 4, 15, 5, 1},
+        {2, 3, 4, 24, 8, 2}, {2, 3, 4, -12, 4, 1}, {2, 3, 4, -12, -4, -1}, {2, 3, 4, 0, 4, 1},   {2, 1, 4, 4, 7, 1},
+        {1, 1, 1, 5, 5, 5},  {2, 3, 4, 8, 2, 20},  {5, 1, 3, 3, 0, 1},     {3, 4, 2, 8, -2, -1}, {6, 0, 2, 2, 2, 1}};
+    for (size_t l = 0; l < sizeof layout / sizeof *layout; l++)
+        for (int dtype = AG_F32; dtype <= AG_F64; dtype++) {
+            const int64_t *extent = layout[l], *stride = layout[l] + 3, size = extent[0] * extent[1] * extent[2];
+            float narrow[ROOM] = {0};
+            double wide[ROOM] = {0};
+            bool within[ROOM] = {false};
+            for (int64_t i = 0; i < extent[0]; i++)
+                for (int64_t j = 0; j < extent[1]; j++)
+                    for (int64_t k = 0; k < extent[2]; k++)
+                        within[START + i * stride[0] + j * stride[1] + k * stride[2]] = true;
+            const ag_array x = {
+                dtype == AG_F32 ? (void *)&narrow[START] : &wide[START], (ag_dtype)dtype, 3, size, extent, stride};
+            for (int i = 0; i < ROOM; i++) {
+                narrow[i] = (float)INFINITY, wide[i] = (double)NAN;
+                ck_assert_msg(ag__all_finite(&x) == !within[i], "layout %d, place %d", (int)l, i);
+                narrow[i] = 0, wide[i] = 0;
+            }
+        }
 }
 END_TEST
 
@@ -720,6 +750,7 @@ int main(void) {
     tcase_add_test(products, rows_that_are_not_chosen_have_no_influence_on_weights);
     tcase_add_test(products, columns_that_are_not_chosen_have_no_influence_on_inputs);
     tcase_add_test(products, strong_products_are_sums_of_strong_terms);
+    tcase_add_test(products, no_infinity_is_overlooked);
     tcase_add_test(products, gradients_of_strong_products_are_strong_in_the_same_operands);
     TCase *slopes = tape_group(suite, "slopes");
     tcase_add_loop_test(slopes, slopes_at_kinks_are_these, 0, KINKS);
