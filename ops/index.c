@@ -17,7 +17,8 @@ static bool index_accepted(const ag_infer *r) {
     if (axis < 0 || axis >= x->layout->rank)
         return ag_reject(r, AG_ERR_AXIS, "axis %lld is out of range", (long long)axis);
     if (index->layout->rank != x->layout->rank)
-        return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes: %d are wanted", index->layout->rank, x->layout->rank);
+        return ag_reject(r, AG_ERR_SHAPE, "the index has %d axes: %d are wanted%s", index->layout->rank,
+                         x->layout->rank, index->layout->rank == 1 ? " (ag_index_select, ag_index_add: 1)" : "");
     for (int i = 0; i < x->layout->rank; i++)
         if (i != axis && index->layout->extent[i] != x->layout->extent[i])
             return ag_reject(r, AG_ERR_SHAPE, "axis %d has extent %lld in the index, but %lld in the first input", i,

@@ -266,7 +266,7 @@ START_TEST(extents_must_fit) {
     failed(ag_broadcast_tensors(2, crossed, two), AG_ERR_SHAPE, "broadcast_tensors", "the result would have");
     failed(ag_meshgrid(2, many, false, two), AG_ERR_SHAPE, "meshgrid", "the result would have");
     ag_tensor *index = ag_zeros(tape, AG_I64, AG_SHAPE(2)), *rows = ag_zeros(tape, AG_I64, AG_SHAPE(2, 2));
-    refused(ag_gather(m, index, 0), AG_ERR_SHAPE, "gather", "(2,3)", "(2)");
+    refused(ag_gather(m, index, 0), AG_ERR_SHAPE, "gather", "(2,3)", "(2)", "ag_index_select");
     refused(ag_gather(m, rows, 0), AG_ERR_SHAPE, "gather", "(2,2)");
     refused(ag_scatter_add(m, rows, m, 0), AG_ERR_SHAPE, "scatter_add", "(2,2)");
     refused(ag_scatter_add(m, index, x, 0), AG_ERR_SHAPE, "scatter_add");
