@@ -669,6 +669,40 @@ START_TEST(vacant_places_are_bounded) {
 }
 END_TEST
 
+/* Marks within marks, rewound in any order: what is before a mark is there, and what was behind it is not. */
+START_TEST(vacant_places_lie_behind_marks) {
+    enum { MARKS = 12, MOST = 400 };
+    setenv("AG_CHECK", "1", 1);
+    ag_tape *t = ag_tape_new_with(&tape_ledger.allocator);
+    unsetenv("AG_CHECK");
+    ag_mark mark[MARKS];
+    ag_tensor *x[MOST];
+    int at[MARKS], marks = 0, n = 0;
+    for (uint64_t step = 0; step < 5000; step++) {
+        const int which = (int)(fabs(scatter(step)) * 1000) % 7;
+        if (which < 3 && n + 9 < MOST) {
+            for (int i = 0; i < 3 * which + 1; i++) x[n] = ag_scalar(t, AG_F64, n), n++;
+        } else if (which < 5 && marks < MARKS) {
+            mark[marks] = ag_tape_mark(t), at[marks++] = n;
+        } else if (marks > 0) {
+            const int to = (int)(fabs(scatter(step + 9999)) * 1000) % marks, before = n;
+            ag_tape_rewind(t, mark[to]);
+            n = at[to], marks = to + 1;
+            for (int i = n; i < before; i++) ck_assert(ag_is_nil(x[i]));
+        }
+        ck_assert_int_eq(ag_tape_memory(t).nodes, n);
+        for (int i = 0; i < n; i++) ck_assert_double_eq(ag_item(x[i]), i);
+        for (int i = 0; i < marks; i++) ck_assert(ag_mark_valid(mark[i]));
+        if (step % 500 == 0 && marks > 0) {
+            ag_tape_rewind(t, mark[0]);
+            n = at[0], marks = 1;
+        }
+    }
+    expect_ok(t);
+    ag_tape_free(t);
+}
+END_TEST
+
 /* A report leaves the tape as it was, with its vacant places. */
 START_TEST(vacant_places_stay_vacant_behind_reports) {
     setenv("AG_CHECK", "1", 1);
@@ -768,6 +802,7 @@ int main(void) {
     tcase_add_loop_test(stale, a_handle_is_a_tensor_or_refused, 0, 2);
     tcase_add_loop_test(stale, vacant_places_are_bounded, 0, 3);
     tcase_add_test(stale, vacant_places_are_no_sums);
+    tcase_add_test(stale, vacant_places_lie_behind_marks);
     tcase_add_test(stale, vacant_places_stay_vacant_behind_reports);
     if (under_asan() || under_valgrind()) tcase_add_test(tape_group(suite, "gaps"), nothing_is_usable_behind_a_value);
     return run_suite(suite);

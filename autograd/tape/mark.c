@@ -34,8 +34,9 @@ static bool grow_marks(ag_tape *tape) {
 static bool is_still(const ag_tape *tape, const ag__position *last, const ag__position *now) {
     if (last->slab != now->slab || last->used != now->used) return false;
     uint32_t id = now->count;
-    while (id > last->count && ag__node(tape, id - 1)->flags & AG__STALE) id--;
-    return id == last->count;
+    while (id > last->count && ag__node(tape, id - 1)->flags & AG__STALE)
+        id = id == tape->unused_end ? tape->unused : id - 1;
+    return id <= last->count;
 }
 
 static ag_mark mark_now(ag_tape *tape) {

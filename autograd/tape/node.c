@@ -180,10 +180,14 @@ void ag__nodes_release(ag_tape *tape, uint32_t count) {
             release_node(tape, t);
         }
     } else {
-        for (uint32_t id = tape->count; id-- > count;) vacate(tape, ag__node(tape, id));
+        for (uint32_t id = tape->count; id > count;)
+            if (id == tape->unused_end) id = tape->unused;
+            else vacate(tape, ag__node(tape, --id));
+        if (tape->count - count > tape->unused_end - tape->unused) tape->unused = count, tape->unused_end = tape->count;
         if (tape->vacant < MOST_VACANT) return;
         tape->vacant -= tape->count - count;
         tape->count = count;
+        tape->unused = tape->unused_end = 0;
     }
     ag__find_end(tape);
 }

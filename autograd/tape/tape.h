@@ -144,6 +144,7 @@ struct ag_tape {
     uint32_t unplaced;           /* nodes before this one have a location, */
     ag__interval placed;         /* and these have one */
     uint32_t vacant;             /* of these, released with their slots kept vacant */
+    uint32_t unused, unused_end; /* many of which are here, none of them used: searches pass over them */
     ag__slab *first_slab, *slab; /* arena; slabs after `slab` are empty and wait */
 
     ag__buffer *free_list[AG__CLASSES]; /* of small buffers; */
