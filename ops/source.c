@@ -2,6 +2,7 @@
  *
  * Random numbers are a function of a counter: those of block i of draw d under seed s are philox(key s, counter (i,
  * d)). So any thread can make any part of them, and an element does not depend on how many are made with it. */
+#include "autograd/tape/limits.h"
 #include "autograd/tape/philox.h"
 #include "ops/rules.h"
 
@@ -78,31 +79,32 @@ AG__SHORT static bool arange_infer(ag_infer *r) {
     return ag_reject(r, AG_ERR_RANGE, "%g and %g must be integers, here and at the end", p->start, p->step);
 }
 
-/* fma: element i is rounded once. */
-static double element(const progression *p, int64_t i, int64_t n) {
-    return i < p->half ? fma((double)i, p->step, p->start) : fma(-(double)(n - 1 - i), p->step, p->stop);
-}
-
-static void arange_whole(const ag_call *call, int64_t start, int64_t step) {
-    const int64_t n = call->y.size;
-    int64_t *y_i64 = call->y.data;
-    float *y_f32 = call->y.data;
-    double *y_f64 = call->y.data;
-    if (call->y.dtype == AG_I64)
-        for (int64_t i = 0; i < n; i++) y_i64[i] = start + i * step;
-    else if (call->y.dtype == AG_F32)
-        for (int64_t i = 0; i < n; i++) y_f32[i] = (float)(start + i * step);
-    else
-        for (int64_t i = 0; i < n; i++) y_f64[i] = (double)(start + i * step);
+/* y[j] = base + (first + j·way)·step, rounded once; `way` is ±1. Of vectors of an int doubles are one instruction. */
+AG_BLOCK_KERNEL(void, steps, (int n, double first, double way, double step, double base, double *y),
+                (n, first, way, step, base, y)) {
+    AG_SIMD for (int j = 0; j < n; j++) y[j] = fma(first + j * way, step, base);
 }
 
 static bool arange_eval(const ag_call *call) {
     const progression *p = call->attributes;
     const int64_t n = call->y.size;
-    const double last = p->start + (double)n * p->step;
-    if (p->half >= n && is_whole(p->start) && is_whole(p->step) && is_whole(last))
-        return arange_whole(call, (int64_t)p->start, (int64_t)p->step), true;
-    for (int64_t i = 0; i < n; i++) ag__put_next(call->y.dtype, call->y.data, i, element(p, i, n));
+    const bool wide = call->y.dtype == AG_F64;
+    if (call->y.dtype == AG_I64) {
+        const int64_t start = (int64_t)p->start, step = (int64_t)p->step;
+        int64_t *y = call->y.data;
+        for (int64_t i = 0; i < n; i++) y[i] = start + i * step;
+        return true;
+    }
+    const bool whole = p->half >= n && is_whole(p->step);
+    const double start = whole ? p->start + 0 : p->start; /* among whole numbers is no −0 */
+    for (int64_t i = 0, some; i < n; i += some) {
+        const bool lower = i < p->half;
+        double strip[AG__STRIP], *to = wide ? (double *)call->y.data + i : strip;
+        some = ag__lesser((lower ? ag__lesser(n, p->half) : n) - i, AG__STRIP);
+        const double first = (double)(lower ? i : n - 1 - i), way = lower ? 1 : -1;
+        steps((int)some, first, way, p->step * way, lower ? start : p->stop, to);
+        if (!wide) ag__narrow(some, (float *)call->y.data + i, strip);
+    }
     return true;
 }
 

@@ -1171,6 +1171,33 @@ START_TEST(progressions_end_where_they_should) {
 }
 END_TEST
 
+/* Bits, so that the sign of 0 counts. */
+static void expect_steps(ag_dtype dtype, double start, double step, double stop, int64_t half, int64_t n,
+                         ag_tensor *y) {
+    const void *data = ag_data(y);
+    for (int64_t i = 0; i < n; i++) {
+        const double wide = i < half ? fma((double)i, step, start) : fma(-(double)(n - 1 - i), step, stop);
+        const float narrow = (float)wide;
+        if (dtype == AG_F64) ck_assert_mem_eq((const double *)data + i, &wide, sizeof wide);
+        else ck_assert_mem_eq((const float *)data + i, &narrow, sizeof narrow);
+    }
+}
+
+START_TEST(elements_of_progressions_are_rounded_once) {
+    const int64_t n = AG__STRIP * 2 + 3;
+    for (ag_dtype dtype = AG_F32; dtype <= AG_F64; dtype++) {
+        const double step = 0.1, low = -0.3, high = low + step * (double)(n - 1);
+        ag_tensor *y = ag_arange_with(tape, dtype, low, low + step * (double)n, step);
+        expect_steps(dtype, low, step, 0, n, ag_size(y), y);
+        expect_steps(dtype, low, (high - low) / (double)(n - 1), high, n / 2, n,
+                     ag_linspace(tape, dtype, low, high, n));
+        expect_steps(dtype, -0.0, 1 / (double)(n - 1), 1, n / 2, n, ag_linspace(tape, dtype, -0.0, 1, n));
+        expect_steps(dtype, -1, 1 / (double)(n - 1), -0.0, n / 2, n, ag_linspace(tape, dtype, -1, -0.0, n));
+        expect_steps(dtype, 0, -1, 0, n, n, ag_arange_with(tape, dtype, -0.0, -(double)n, -1));
+    }
+}
+END_TEST
+
 /* ---- Memory ---- */
 
 static ag_status whole_program(ag_tape *t) {
@@ -1246,6 +1273,7 @@ int main(void) {
     tcase_add_test(rest, many_additions_are_exact);
     tcase_add_test(rest, shapes_and_axes_from_lists);
     tcase_add_test(rest, progressions_end_where_they_should);
+    tcase_add_test(rest, elements_of_progressions_are_rounded_once);
     tcase_add_test(rest, padded_and_added);
     tcase_add_test(rest, parts_of_windows_have_gradients);
     tcase_add_test(rest, single_elements_of_windows_have_gradients);

@@ -21,7 +21,14 @@ double ag__get_element(ag_dtype dtype, const void *data, int64_t i) {
     }
 }
 
-void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) { ag__put_next(dtype, data, i, s); }
+void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s) {
+    switch (dtype) {
+    case AG_BOOL: ((unsigned char *)data)[i] = s != 0; break;
+    case AG_I64: ((int64_t *)data)[i] = ag__whole_near(s); break;
+    case AG_F32: ((float *)data)[i] = (float)s; break;
+    default: ((double *)data)[i] = s; break;
+    }
+}
 
 bool ag__fits(double s, ag_dtype dtype) {
     switch (dtype) {

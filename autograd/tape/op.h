@@ -76,16 +76,7 @@ static inline int64_t ag__whole_near(double s) {
     return s >= 0x1p63 ? INT64_MAX : s < -0x1p63 ? INT64_MIN : (int64_t)s;
 }
 
-/* Real s as element i of `data`: in i64 the nearest that there is towards 0, in bool whether it is not 0. The first has
- * a copy in each loop. */
-static inline void ag__put_next(ag_dtype dtype, void *data, int64_t i, double s) {
-    switch (dtype) {
-    case AG_BOOL: ((unsigned char *)data)[i] = s != 0; break;
-    case AG_I64: ((int64_t *)data)[i] = ag__whole_near(s); break;
-    case AG_F32: ((float *)data)[i] = (float)s; break;
-    default: ((double *)data)[i] = s; break;
-    }
-}
+/* Real s as element i of `data`: in i64 the nearest that there is towards 0, in bool whether it is not 0. */
 void ag__put_element(ag_dtype dtype, void *data, int64_t i, double s);
 
 /* The number of threads worth using for `work` elementary steps, at most `threads` or those of the tape; 1 for small
