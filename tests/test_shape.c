@@ -567,18 +567,21 @@ END_TEST
 
 /* ---- Plain calls ---- */
 
-/* A transpose is copied by tiles, of which those at the ends overlap others; within wider rows, too. */
+/* A transpose is copied by tiles, of which those at the ends overlap others; within wider rows, too, and where these have
+ * the same place in a cache. */
 START_TEST(a_transpose_of_any_size_is_copied) {
-    enum { MOST = 67 };
+    enum { MOST = 67, FAR = 512 };
     static double values[MOST * MOST];
     const ag_dtype d = (ag_dtype)_i;
     for (int i = 0; i < MOST * MOST; i++) values[i] = d == AG_BOOL ? i * 7 % 5 < 2 : i;
     ag_tensor *all = tensor_of(tape, d, AG_SHAPE(MOST, MOST), values);
+    ag_tensor *far = ag_keep(ag_concat(2, (ag_tensor *[]){all, ag_zeros(tape, d, AG_SHAPE(MOST, FAR - MOST))}, 1));
+    ag_eval(far);
     for (int64_t rows = 1; rows < MOST; rows += rows < 34 ? 1 : 5)
         for (int64_t columns = 1; columns < MOST; columns += columns < 34 ? 1 : 5) {
             const ag_mark mark = ag_tape_mark(tape);
-            ag_tensor *part = ag_slice(ag_slice(all, 0, 0, rows, 1), 1, 0, columns, 1);
-            for (int apart = 0; apart < 2; apart++) {
+            for (int apart = 0; apart < 3; apart++) {
+                ag_tensor *part = ag_slice(ag_slice(apart == 2 ? far : all, 0, 0, rows, 1), 1, 0, columns, 1);
                 ag_tensor *y = ag_contiguous(ag_transpose(apart ? part : ag_contiguous(part), 0, 1));
                 for (int64_t i = 0; i < columns * rows; i++)
                     ck_assert_msg(ag_element(y, i) == values[i % rows * MOST + i / rows], "element %d of (%d,%d)",

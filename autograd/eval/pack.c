@@ -65,29 +65,12 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
     }
 }
 
-/* y[i·n + j] = x[i·across + j·stride]. Where neighbouring rows are neighbours in x, as in a transpose, it goes by
- * tiles: each line of cache is then read once and written once, whatever their addresses have in common. The tiles
- * of some neighbouring lines come one after the other, for the sake of the page table. Those at the ends have elements
- * that others have too, so that they are whole. */
-#define PACK_ROWS(name, tile_of, type, TILE)                                                                           \
-    static void tile_of(type *y, const type *x, int64_t tall, int64_t wide, int64_t n, int64_t stride) {               \
-        if (tall == TILE && wide >= TILE / 2 && ag__turn_square(y, n, x, stride, wide, sizeof *x)) return;             \
-        for (int64_t i = 0; i < tall; i++)                                                                             \
-            for (int64_t j = 0; j < wide; j++) y[i * n + j] = x[i + j * stride];                                       \
-    }                                                                                                                  \
+/* y[i·n + j] = x[i·across + j·stride] */
+#define PACK_ROWS(name, type)                                                                                          \
     static void name(void *y_, const void *x_, int64_t rows, int64_t n, int64_t across, int64_t stride) {              \
-        enum { NEIGHBOURS = 4 * TILE };                                                                                \
         type *y = y_;                                                                                                  \
         const type *x = x_;                                                                                            \
-        const int64_t tall = ag__lesser(rows, TILE),                                                                   \
-                      wide = n >= TILE || n < TILE / 2 ? ag__lesser(n, TILE) : TILE / 2;                               \
-        for (int64_t i0 = 0; across == 1 && i0 < rows; i0 += NEIGHBOURS)                                               \
-            for (int64_t j0 = 0; j0 < n; j0 += wide)                                                                   \
-                for (int64_t i1 = i0; i1 < rows && i1 < i0 + NEIGHBOURS; i1 += TILE) {                                 \
-                    const int64_t i = ag__lesser(i1, rows - tall), j = ag__lesser(j0, n - wide);                       \
-                    tile_of(y + i * n + j, x + i + j * stride, tall, wide, n, stride);                                 \
-                }                                                                                                      \
-        for (int64_t i = 0; across != 1 && i < rows; i++, y += n, x += across) {                                       \
+        for (int64_t i = 0; i < rows; i++, y += n, x += across) {                                                      \
             const type first = *x;                                                                                     \
             if (stride == 0)                                                                                           \
                 for (int64_t j = 0; j < n; j++) y[j] = first;                                                          \
@@ -95,18 +78,50 @@ static void copy_blocks(char *y, const char *x, int64_t blocks, int64_t apart, i
                 for (int64_t j = 0; j < n; j++) y[j] = x[j * stride];                                                  \
         }                                                                                                              \
     }
-PACK_ROWS(pack_rows_1, tile_of_1, uint8_t, 16)
-PACK_ROWS(pack_rows_4, tile_of_4, ag__word_4, 16)
-PACK_ROWS(pack_rows_8, tile_of_8, ag__word_8, 8)
+PACK_ROWS(pack_rows_1, uint8_t)
+PACK_ROWS(pack_rows_4, ag__word_4)
+PACK_ROWS(pack_rows_8, ag__word_8)
+
+static void pack_apart(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
+    (bytes == 4 ? pack_rows_4 : bytes == 8 ? pack_rows_8 : pack_rows_1)(y, x, rows, n, across, stride);
+}
+
+/* Whether lines so many bytes apart have few places in a cache. */
+static bool collides(int64_t apart) { return apart >= AG__LIMIT(2048, 128) && apart % AG__LIMIT(512, 1) == 0; }
+
+/* The same where neighbouring rows are neighbours in x, as in a transpose. It goes by blocks of a few lines of x, which
+ * are then read once and fill a line each of some neighbouring rows of y, for the sake of the page table. Blocks at the
+ * ends have elements that others have too, so that tiles of them are whole. Lines that have few places in a cache are
+ * put into memory of their own first, and fill four lines one after the other. */
+static void pack_turned(char *y, const char *x, int64_t rows, int64_t n, int64_t stride, size_t bytes) {
+    enum { BLOCK = 64, WIDTH = 4 * AG__LINE, APART = WIDTH + AG__LINE };
+    _Alignas(AG__LINE) char block[BLOCK * APART];
+    const int64_t size = (int64_t)bytes, line = bytes == 8 ? 8 : 16, beside = n * size;
+    const int64_t low = ag__lesser(rows, line / 2), narrow = ag__lesser(n, line / 2);
+    const bool turns = low + narrow == line, far = turns && (collides(stride * size) || collides(beside));
+    const int64_t across = far ? WIDTH / size : 4 * line, along = far ? BLOCK : turns ? line : 4 * BLOCK;
+    const int64_t apart = far ? APART / size : stride;
+    for (int64_t i0 = 0; i0 < rows; i0 += across)
+        for (int64_t j0 = 0; j0 < n; j0 += along) {
+            const int64_t i = ag__lesser(i0, rows - low), height = ag__lesser(rows - i, across);
+            const int64_t j = ag__lesser(j0, n - narrow), width = ag__lesser(n - j, along);
+            const char *from = x + (i + j * stride) * size;
+            char *to = y + i * beside + j * size;
+            if (far) ag__copy_rows(block, APART, from, stride * size, width, height * size), from = block;
+            if (ag__turn_block(to, n, height, from, apart, width, bytes)) continue;
+            const int64_t some = width == n ? height : 1;
+            for (int64_t k = 0; k < height; k += some, to += beside, from += size)
+                pack_apart(to, from, some, width, 1, apart, bytes);
+        }
+}
 
 static void pack_rows(char *y, const char *x, int64_t rows, int64_t n, int64_t across, int64_t stride, size_t bytes) {
     int64_t width = n * (int64_t)bytes;
     if (stride == 0 && across == 1) ag__spread(y, x, rows, n, bytes);
     else if (stride == 1) ag__copy_rows(y, width, x, across * (int64_t)bytes, rows, width);
     else if (rows > 1 && ag__interleave(y, x, rows, n, across, stride, bytes)) return;
-    else if (bytes == 4) pack_rows_4(y, x, rows, n, across, stride);
-    else if (bytes == 8) pack_rows_8(y, x, rows, n, across, stride);
-    else pack_rows_1(y, x, rows, n, across, stride);
+    else if (across == 1) pack_turned(y, x, rows, n, stride, bytes);
+    else pack_apart(y, x, rows, n, across, stride, bytes);
 }
 
 typedef struct cursor { /* an element: its index along each axis, and its offset */

@@ -185,8 +185,10 @@ static inline __attribute__((always_inline)) void square_4(ag__word_4 *y, int64_
     }
     AG__UNROLLED for (int j = 0; j < 4; j++) {
         vector_4 low = PAIR(c[j], c[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        vector_4 high = PAIR(c[j], c[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
         memcpy(y + j * beside, &low, sizeof low);
+    }
+    AG__UNROLLED for (int j = 0; j < 4; j++) {
+        vector_4 high = PAIR(c[j], c[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
         memcpy(y + (j + 4) * beside, &high, sizeof high);
     }
 }
@@ -206,16 +208,18 @@ static inline __attribute__((always_inline)) void square_8(ag__word_8 *y, int64_
     AG__UNROLLED for (int j = 0; j < 4; j++) memcpy(y + j * beside, &c[j], sizeof *c);
 }
 
-/* y[j·beside + i] = x[i·across + j], of two tiles in each direction or one and two, one line of y after the other. */
-#define TURN_SQUARE(name, square, type, TILE)                                                                          \
-    SHUFFLING static void name(type *y, int64_t beside, const type *x, int64_t across, int64_t rows) {                 \
-        for (int k = 0; k < 4; k++) {                                                                                  \
-            const int i = k % 2 * TILE, j = k / 2 * TILE;                                                              \
-            if (i < rows) square(y + j * beside + i, beside, x + i * across + j, across);                              \
-        }                                                                                                              \
+/* y[j·beside + i] = x[i·across + j]; the last tiles have elements of others. */
+#define TURN_BLOCK(name, square, type, TILE)                                                                           \
+    SHUFFLING static void name(type *y, int64_t beside, int64_t columns, const type *x, int64_t across,                \
+                               int64_t rows) {                                                                         \
+        for (int64_t j1 = 0; j1 < columns; j1 += TILE)                                                                 \
+            for (int64_t i1 = 0; i1 < rows; i1 += TILE) {                                                              \
+                const int64_t i = ag__lesser(i1, rows - TILE), j = ag__lesser(j1, columns - TILE);                     \
+                square(y + j * beside + i, beside, x + i * across + j, across);                                        \
+            }                                                                                                          \
     }
-TURN_SQUARE(turn_square_4, square_4, ag__word_4, TILE_4)
-TURN_SQUARE(turn_square_8, square_8, ag__word_8, TILE_8)
+TURN_BLOCK(turn_block_4, square_4, ag__word_4, TILE_4)
+TURN_BLOCK(turn_block_8, square_8, ag__word_8, TILE_8)
 #endif
 
 #define TURN(name, type, tiles)                                                                                        \
@@ -235,14 +239,16 @@ TURN(turn_8, ag__word_8, no_tiles)
 #endif
 TURN(turn_1, uint8_t, no_tiles)
 
-bool ag__turn_square(void *y, int64_t beside, const void *x, int64_t across, int64_t rows, size_t bytes) {
+bool ag__turn_block(void *y, int64_t beside, int64_t columns, const void *x, int64_t across, int64_t rows,
+                    size_t bytes) {
 #ifdef SHUFFLES
-    if (bytes == 1 || !shuffles()) return false;
-    if (bytes == 4) turn_square_4(y, beside, x, across, rows);
-    else turn_square_8(y, beside, x, across, rows);
+    const int64_t least = ag__lesser(rows, columns);
+    if (bytes == 1 || least < (bytes == 4 ? TILE_4 : TILE_8) || !shuffles()) return false;
+    if (bytes == 4) turn_block_4(y, beside, columns, x, across, rows);
+    else turn_block_8(y, beside, columns, x, across, rows);
     return true;
 #else
-    return (void)y, (void)beside, (void)x, (void)across, (void)rows, (void)bytes, false;
+    return (void)y, (void)beside, (void)columns, (void)x, (void)across, (void)rows, (void)bytes, false;
 #endif
 }
 

@@ -21,9 +21,10 @@ void ag__spread(char *y, const char *x, int64_t rows, int64_t columns, size_t by
 /* y[j·rows + i] = x[i·columns + j] */
 void ag__turn(char *y, const char *x, int64_t rows, int64_t columns, size_t bytes);
 
-/* y[j·beside + i] = x[i·across + j] for a square whose rows are a line of a cache, 16 elements of 4 bytes or 8 of 8, or
- * for half of its rows; false if that is not done by shuffles, and nothing is done. */
-bool ag__turn_square(void *y, int64_t beside, const void *x, int64_t across, int64_t rows, size_t bytes);
+/* y[j·beside + i] = x[i·across + j] for i < rows, j < columns; false if that is not done by shuffles, as of few rows or
+ * columns, and nothing is done. */
+bool ag__turn_block(void *y, int64_t beside, int64_t columns, const void *x, int64_t across, int64_t rows,
+                    size_t bytes);
 
 /* y[i·columns + j] = x[i·across + j·stride]; false: not for so many columns, and nothing is done. */
 bool ag__interleave(char *y, const char *x, int64_t rows, int64_t columns, int64_t across, int64_t stride,
