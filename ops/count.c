@@ -154,50 +154,57 @@ ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weigh
 
 /* ---- Distinct elements ---- */
 
-enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8) };
+enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8), LEAST_COUNTED = AG__LIMIT(2048, 16) };
+
+/* How many distinct ones among so many elements are few, and are found by a hash table. */
+static int64_t few_of(int64_t size) {
+    return size < LEAST_COUNTED ? size : ag__lesser(size / AG__LIMIT(16, 2), MOST_DISTINCT);
+}
 
 typedef struct slot { /* of a hash table: place 0 is none */
     uint64_t key;
     int64_t place;
 } slot;
 
-/* `room`: a power of two. */
+/* `room`: a power of two, up to 2¹⁶. The highest bits of the product differ where only high ones of keys do, as of
+ * whole numbers in f64. */
 static slot *slot_of(slot *table, uint64_t room, uint64_t key) {
-    uint64_t at = (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (room - 1);
+    uint64_t at = (key * UINT64_C(0x9e3779b97f4a7c15) >> 48) & (room - 1);
     while (table[at].place != 0 && table[at].key != key) at = (at + 1) & (room - 1);
     return &table[at];
 }
 
-/* y = the number of distinct elements, and where each is first; or −1, if there are more than MOST_DISTINCT. */
+/* y = the number of distinct elements, and where each is first; or −1, if they are not few. */
 static bool distinct_eval(const ag_call *call) {
     enum { SOME = AG__LIMIT(64, 5) };
     const ag_array *x = &call->x[0];
+    const int64_t most = call->y.size - 1;
     int64_t *y = call->y.data, found = 0;
     uint64_t key[SOME];
     uint64_t room = 1;
-    while ((int64_t)room < 4 * (call->y.size - 1)) room *= 2;
+    while ((int64_t)room < 4 * most) room *= 2;
     slot *table = ag_call_scratch(call, room * sizeof *table);
     if (!table) return false;
     memset(table, 0, room * sizeof *table);
     memset(y, 0, (size_t)call->y.size * sizeof *y);
-    for (int64_t start = 0, m; start < x->size && found <= MOST_DISTINCT; start += m) {
+    for (int64_t start = 0, m; start < x->size && found <= most; start += m) {
         m = ag__lesser(x->size - start, SOME);
         ag__keys_of(x->dtype, m, (const char *)x->data + start * (int64_t)ag_dtype_size(x->dtype), key);
         for (int64_t i = 0; i < m; i++) {
             slot *s = slot_of(table, room, key[i]);
             if (s->place != 0) continue;
-            if (++found > MOST_DISTINCT) break;
+            if (++found > most) break;
             *s = (slot){key[i], start + i + 1};
             y[found] = start + i;
         }
     }
-    y[0] = found > MOST_DISTINCT ? -1 : found;
+    y[0] = found > most ? -1 : found;
     return true;
 }
 
 static bool distinct_infer(ag_infer *r) {
     r->dtype = AG_I64;
-    r->shape = AG_SHAPE(1 + ag__lesser(r->x[0]->layout->size, MOST_DISTINCT));
+    r->shape = AG_SHAPE(1 + few_of(r->x[0]->layout->size));
     return true;
 }
 
@@ -211,7 +218,7 @@ const ag_op ag__op_distinct = {.name = "distinct",
 
 /* Some elements that have all distinct ones among them: one of each, if they are few. */
 static ag_tensor *representatives(ag_tensor *line) {
-    if (ag_extent(line, 0) <= 2 * MOST_DISTINCT) return line;
+    if (ag_extent(line, 0) < LEAST_COUNTED) return line;
     ag_tensor *found = ag_apply(&ag__op_distinct, 1, &line, NULL, 0);
     const int64_t *n = ag_data(found);
     return n && *n >= 0 ? ag_gather(line, ag_slice(found, 0, 1, 1 + *n, 1), 0) : line;
@@ -280,16 +287,22 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
     if (!ag__inputs_usable("unique", 1, &x, &nil)) return nil;
     ag_tape *tape = ag_tape_of(x);
     const int64_t size = size_of(x);
-    ag_tensor *line = inverse || counts ? flat(x) : representatives(flat(x)),
-              *order = inverse ? ag_argsort(line, 0, false) : NULL;
-    ag_tensor *sorted = inverse ? ag_gather(line, order, 0) : ag_sort(line, 0, false), *begins = begins_of(sorted);
+    const bool places = inverse || counts;
+    ag_tensor *all = flat(x), *line = places && ag_dtype_of(x) == AG_BOOL ? all : representatives(all);
+    const bool few = places && line != all; /* so each element is looked for among them */
+    ag_tensor *order = inverse && !few ? ag_argsort(line, 0, false) : NULL;
+    ag_tensor *sorted = order ? ag_gather(line, order, 0) : ag_sort(line, 0, false), *begins = begins_of(sorted);
     const int64_t *distinct = ag_data(ag_sum(begins)), n = distinct ? *distinct : 0;
     ag_tensor *y = choose(sorted, begins, n, false);
-    if (counts) {
+    if (few) {
+        ag_tensor *place = ag_searchsorted(y, x, false);
+        if (inverse) *inverse = place;
+        if (counts) *counts = ag_bincount(place, NULL, n);
+    } else if (counts) {
         ag_tensor *end = ag_full(tape, AG_I64, AG_SHAPE(1), (double)size);
         *counts = ag_diff(ag_concat(2, (ag_tensor *[]){choose(sorted, begins, n, true), end}, 0), 1, 0);
     }
-    if (inverse) {
+    if (order) {
         ag_tensor *rank = ag_add_scalar(ag_cumsum(begins, 0), -1), *zeros = ag_zeros(tape, AG_I64, AG_SHAPE(size));
         *inverse = ag__reshape_as(ag_scatter_add(zeros, order, rank, 0), x);
     }

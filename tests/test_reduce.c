@@ -980,13 +980,14 @@ END_TEST
 /* Few are looked up in a table, and many sorted. */
 START_TEST(distinct_elements_of_many_are_those_of_their_order) {
     enum { N = 40000 };
-    static double x[N], y[N], sorted[N];
+    static double x[N], y[N], sorted[N], place[N], count[N];
     for (int d = AG_I64; d < AG_DTYPES; d++)
         for (int kinds = 1; kinds <= N; kinds = kinds < 1000 ? 31 * kinds : 16 * kinds + 500) {
             int64_t n = 0;
             for (int64_t i = 0; i < N; i++) x[i] = (double)(i * 7919 % kinds) - 30;
             if (d != AG_I64) x[7] = x[N / 2] = NAN, x[9] = INFINITY, x[10] = -INFINITY, x[11] = x[12] = -0.;
             ag_tensor *in = tensor_of(tape, (ag_dtype)d, AG_SHAPE(2, N / 2), x), *out = ag_unique(in, NULL, NULL);
+            ag_tensor *inverse, *counts, *same = ag_unique(in, &inverse, &counts);
             read(ag_sort(ag_reshape(in, AG_SHAPE(N)), 0, false), sorted), read(out, y);
             for (int64_t i = 0; i < N; i++) {
                 if (i > 0 && (sorted[i] == sorted[i - 1] || isnan(sorted[i - 1]))) continue;
@@ -994,6 +995,14 @@ START_TEST(distinct_elements_of_many_are_those_of_their_order) {
                 n++;
             }
             expect_shape(out, AG_SHAPE(n));
+            read(same, sorted), read(inverse, place), read(counts, count);
+            for (int64_t k = 0; k < n; k++) ck_assert(same_bits(y[k], sorted[k]));
+            for (int64_t i = 0; i < N; i++) {
+                const double at = y[(int64_t)place[i]];
+                ck_assert(at == x[i] || (isnan(at) && isnan(x[i])));
+                count[(int64_t)place[i]]--;
+            }
+            for (int64_t k = 0; k < n; k++) ck_assert(count[k] == 0);
         }
 }
 END_TEST
