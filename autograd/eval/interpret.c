@@ -171,18 +171,26 @@ static bool has_columns(const ag__region *g, const ag__walk *w, int64_t *down) {
 }
 
 /* The same of groups that have no stride from one to the next, such as those of a tensor that is broadcast over some of
- * the axes before the columns. */
+ * the axes before the columns. Small ones without columns of neighbours, as of windows, are packed as they lie first,
+ * some at a time. */
 static AG__RARE void pack_groups(const ag__region *g, const ag_tensor *t, const strip *at, char *y) {
     const int64_t across = ag__lesser(g->inner, at->rows), bytes = (int64_t)ag__bytes(t);
     const ag__walk w = ag__walk_over(t->layout->rank, t->layout->extent, ag__strides(t->layout));
     const char *x = ag__values(t);
+    char some[AG__STRIP * AG__MOST_BYTES];
     int64_t down = 0, last;
     const bool by_columns = has_columns(g, &w, &down);
+    const int64_t most = across < g->inner ? 0 : AG__STRIP / (g->columns * across) * across; /* rows at a time */
     for (int64_t i = 0; i < at->rows; i += across, y += across * bytes) {
         const int64_t start = at->start + i * g->columns;
-        if (by_columns)
-            ag__copy_rows(y, at->rows * bytes, x + ag__walk_offset(&w, start, &last) * bytes, down * bytes, at->columns,
-                          across * bytes);
+        const char *from = some;
+        if (by_columns) from = x + ag__walk_offset(&w, start, &last) * bytes;
+        else if (most > 0) {
+            down = across, from += i % most * g->columns * bytes;
+            if (from == some)
+                ag__pack_walk(some, x, &w, start, ag__lesser(most, at->rows - i) * g->columns, (size_t)bytes);
+        }
+        if (by_columns || most > 0) ag__copy_rows(y, at->rows * bytes, from, down * bytes, at->columns, across * bytes);
         else
             for (int64_t j = 0; j < at->columns; j++)
                 ag__pack_walk(y + j * at->rows * bytes, x, &w, start + j * g->inner, across, (size_t)bytes);

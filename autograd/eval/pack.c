@@ -128,13 +128,13 @@ typedef struct cursor { /* an element: its index along each axis, and its offset
     int64_t at[AG_MAX_RANK], offset;
 } cursor;
 
-static cursor cursor_at(const ag__walk *w, int64_t number) {
-    cursor p = {{0}, 0};
+/* In place: a copy would wait for the stores of its parts. */
+static inline void cursor_set(cursor *p, const ag__walk *w, int64_t number) {
+    p->offset = 0;
     for (int i = w->rank - 1; i >= 0; number /= w->extent[i--]) {
-        p.at[i] = i > 0 ? number % w->extent[i] : number;
-        p.offset += p.at[i] * w->stride[i];
+        p->at[i] = i > 0 ? number % w->extent[i] : number;
+        p->offset += p->at[i] * w->stride[i];
     }
-    return p;
 }
 
 /* `count` further on along axis i, at most to its end. */
@@ -152,7 +152,8 @@ void ag__pack_walk(char *y, const char *x, const ag__walk *w, int64_t start, int
     const int last = w->rank - 1;
     if (count == 0) return; /* some extent may be 0 */
     const int64_t n = last < 0 ? 1 : w->extent[last], stride = last < 0 ? 1 : w->stride[last];
-    cursor p = cursor_at(w, start);
+    cursor p;
+    cursor_set(&p, w, start);
     if (last < 1) { /* there is but one row, or one element */
         pack_rows(y, x + p.offset * (int64_t)bytes, 1, count, 0, stride, bytes);
         return;
