@@ -429,10 +429,11 @@ def indexing(kind):
     shape = {"select_rows": (100000, 64), "add_rows": (100000, 64), "select_columns": (2000, 1000), "take": (2000, 1000),
              "scatter": (2000, 1000), "add_along": (2000, 1000), "add_across": (2000, 1000), "pairs": (2000, 2000), "add_pairs": (2000, 2000), "roll_rows": (4096, 1024),
              "roll_columns": (4096, 1024), "one_hot": (64,), "tril": (2048, 2048), "masked_select": (2048, 2048),
-             "stack_first": (512, 1024), "stack_last": (512, 1024), "tile": (1024, 1024), "repeat": (1024, 1024)}.get(kind, image)
+             "stack_first": (512, 1024), "stack_last": (512, 1024), "tile": (1024, 1024), "repeat": (1024, 1024),
+             "turn": (1024, 1024), "linspace": (1024, 1024), "distinct": (1000,)}.get(kind, image)
     count = {"select_rows": 100000, "add_rows": 100000, "select_columns": 1000, "take": 2000000, "scatter": 2000000,
              "add_along": 2000000, "add_across": 2000000,
-             "pairs": 1000000, "add_pairs": 1000000, "one_hot": 100000}.get(kind, 1)
+             "pairs": 1000000, "add_pairs": 1000000, "one_hot": 100000, "distinct": 100000}.get(kind, 1)
     limit = shape[1] if kind in ("select_columns", "take", "scatter", "add_along") else shape[0]
     x, i, j = noise(shape, 1), labels(count, 2, limit), labels(count, 3, limit)
     if kind in ("take", "scatter", "add_along", "add_across"):
@@ -459,6 +460,9 @@ def indexing(kind):
         "stack_last": lambda: torch.stack([x] * 8, -1),
         "tile": lambda: torch.tile(x, (2, 2)),
         "repeat": lambda: torch.repeat_interleave(x, 3, 0),
+        "turn": lambda: x.t().contiguous(),
+        "linspace": lambda: torch.linspace(-1, 2, x.numel()),
+        "distinct": lambda: torch.unique(i, return_inverse=True)[1],
         "masked_select": lambda: torch.masked_select(x, mask),
     }[kind]
     return lambda: (work(),)

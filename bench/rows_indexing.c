@@ -1,4 +1,4 @@
-/* rows_indexing -- padding, rearranging, and elements at indices, beside PyTorch; f32 */
+/* rows_indexing -- padding, rearranging, ranges, and elements at indices, beside PyTorch; f32 */
 #include "bench.h"
 
 #include <math.h>
@@ -25,6 +25,9 @@ enum function {
     STACK_LAST,
     TILE,
     REPEAT,
+    TURN,
+    PROGRESSION,
+    DISTINCT,
     MASKED
 };
 
@@ -81,6 +84,7 @@ static ag_tensor *zeros(void) { return ag_zeros_like(s.x); }
 
 static ag_tensor *recorded(enum function function) {
     const ag_shape one = AG_SHAPE(1, 1), two = AG_SHAPE(2, 2);
+    ag_tensor *inverse;
     switch (function) {
     case PAD_CHANNELS_LAST: return ag_pad(s.x, AG_AXES(1, 2), one, one);
     case PAD: return ag_pad(s.x, AG_AXES(2, 3), one, one);
@@ -103,6 +107,9 @@ static ag_tensor *recorded(enum function function) {
     case STACK_LAST: return ag_stack(PARTS, s.part, -1);
     case TILE: return ag_contiguous(ag_tile(s.x, two));
     case REPEAT: return ag_contiguous(ag_repeat_interleave(s.x, 3, 0));
+    case TURN: return ag_contiguous(ag_transpose(s.x, 0, 1));
+    case PROGRESSION: return ag_linspace(s.tape, AG_F32, -1, 2, ag_size(s.x));
+    case DISTINCT: return ag_unique(s.i, &inverse, NULL), inverse;
     default: return ag_masked_select(s.x, s.m);
     }
 }
@@ -126,39 +133,43 @@ int indexing_rows(row *to) {
     static const struct {
         const char *name;
         int64_t size[6];
+        double limit; /* of PyTorch's time */
     } rows[] = {
-        {"pad_nhwc", {PAD_CHANNELS_LAST, 32, 56, 56, 64, 1}},
-        {"pad_nchw", {PAD, 32, 64, 56, 56, 1}},
-        {"pad_reflect", {REFLECT, 32, 64, 56, 56, 1}},
-        {"select_rows", {SELECT_ROWS, 100000, 64, 0, 0, 100000}},
-        {"select_columns", {SELECT_COLUMNS, 2000, 1000, 0, 0, 1000}},
-        {"take", {TAKE, 2000, 1000, 0, 0, 0}},
-        {"pairs", {PAIRS, 2000, 2000, 0, 0, 1000000}},
-        {"add_rows", {ADD_ROWS, 100000, 64, 0, 0, 100000}},
-        {"add_pairs", {ADD_PAIRS, 2000, 2000, 0, 0, 1000000}},
-        {"scatter", {SCATTER, 2000, 1000, 0, 0, 0}},
-        {"add_along", {ADD_ALONG, 2000, 1000, 0, 0, 0}},
-        {"add_across", {ADD_ACROSS, 2000, 1000, 0, 0, 0}},
-        {"roll_rows", {ROLL_ROWS, 4096, 1024, 0, 0, 1}},
-        {"roll_columns", {ROLL_COLUMNS, 4096, 1024, 0, 0, 1}},
-        {"one_hot", {ONE_HOT, 64, 0, 0, 0, 100000}},
-        {"tril", {TRIL, 2048, 2048, 0, 0, 1}},
-        {"stack_first", {STACK_FIRST, 512, 1024, 0, 0, 1}},
-        {"stack_last", {STACK_LAST, 512, 1024, 0, 0, 1}},
-        {"tile", {TILE, 1024, 1024, 0, 0, 1}},
-        {"repeat", {REPEAT, 1024, 1024, 0, 0, 1}},
-        {"masked_select", {MASKED, 2048, 2048, 0, 0, 1}},
+        {"pad_nhwc", {PAD_CHANNELS_LAST, 32, 56, 56, 64, 1}, 0.7},
+        {"pad_nchw", {PAD, 32, 64, 56, 56, 1}, 0.7},
+        {"pad_reflect", {REFLECT, 32, 64, 56, 56, 1}, 0.7},
+        {"select_rows", {SELECT_ROWS, 100000, 64, 0, 0, 100000}, 0.7},
+        {"select_columns", {SELECT_COLUMNS, 2000, 1000, 0, 0, 1000}, 0.7},
+        {"take", {TAKE, 2000, 1000, 0, 0, 0}, 0.7},
+        {"pairs", {PAIRS, 2000, 2000, 0, 0, 1000000}, 0.7},
+        {"add_rows", {ADD_ROWS, 100000, 64, 0, 0, 100000}, 0.7},
+        {"add_pairs", {ADD_PAIRS, 2000, 2000, 0, 0, 1000000}, 0.7},
+        {"scatter", {SCATTER, 2000, 1000, 0, 0, 0}, 0.7},
+        {"add_along", {ADD_ALONG, 2000, 1000, 0, 0, 0}, 0.7},
+        {"add_across", {ADD_ACROSS, 2000, 1000, 0, 0, 0}, 0.7},
+        {"roll_rows", {ROLL_ROWS, 4096, 1024, 0, 0, 1}, 0.7},
+        {"roll_columns", {ROLL_COLUMNS, 4096, 1024, 0, 0, 1}, 0.7},
+        {"one_hot", {ONE_HOT, 64, 0, 0, 0, 100000}, 0.7},
+        {"tril", {TRIL, 2048, 2048, 0, 0, 1}, 0.7},
+        {"stack_first", {STACK_FIRST, 512, 1024, 0, 0, 1}, 0.7},
+        {"stack_last", {STACK_LAST, 512, 1024, 0, 0, 1}, 0.7},
+        {"tile", {TILE, 1024, 1024, 0, 0, 1}, 0.7},
+        {"repeat", {REPEAT, 1024, 1024, 0, 0, 1}, 0.7},
+        {"turn", {TURN, 1024, 1024, 0, 0, 1}, 0.7},
+        {"linspace", {PROGRESSION, 1024, 1024, 0, 0, 1}, 1},
+        {"distinct", {DISTINCT, 1000, 0, 0, 0, 100000}, 1.2},
+        {"masked_select", {MASKED, 2048, 2048, 0, 0, 1}, 0.7},
     };
     const int n = sizeof rows / sizeof *rows;
     for (int i = 0; i < n; i++) {
-        to[i] = (row){.what = "padding, rearranging, elements at indices",
+        to[i] = (row){.what = "padding, rearranging, ranges, elements at indices",
                       .unit = "s",
                       .each = "",
                       .setup = set_up,
                       .work = work,
                       .check = check,
                       .teardown = tear_down,
-                      .peers = {{.name = "torch", .where = TORCH, .limit = 0.7}}};
+                      .peers = {{.name = "torch", .where = TORCH, .limit = rows[i].limit}}};
         for (int k = 0; k < 6; k++) to[i].size[k] = rows[i].size[k];
         snprintf(to[i].name, sizeof to[i].name, "indexing_%s", rows[i].name);
     }
