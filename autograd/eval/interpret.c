@@ -35,19 +35,25 @@ static void fill(char *y, const char *x, int64_t n, int bytes) {
     }
 }
 
-/* y = the fold of n elements, block by block as the reference evaluator does it. */
+/* y = the folds of n elements, a strip each, as the reference evaluator makes them; returns how many. */
+static int64_t fold_strips(const ag_reduction *op, int dtype, int64_t n, char *y, const char *x) {
+    const int64_t bytes = (int64_t)ag_dtype_size((ag_dtype)dtype);
+    int64_t strips = 0;
+    for (int64_t i = 0; i < n; i += AG__STRIP, strips++)
+        op->fold[dtype](ag__lesser(n - i, AG__STRIP), y + strips * bytes, x + i * bytes);
+    return strips;
+}
+
+/* y = the fold of n elements. */
 static void fold(const ag_reduction *op, int dtype, int64_t n, char *y, const char *x) {
-    enum { MOST_BLOCKS = AG__LONGEST_ROW / AG__STRIP };
+    enum { MOST_STRIPS = AG__LONGEST_ROW / AG__STRIP };
     if (n <= AG__STRIP) {
         op->fold[dtype](n, y, x);
         return;
     }
-    _Alignas(8) char partial[MOST_BLOCKS * AG__MOST_BYTES];
-    int64_t bytes = (int64_t)ag_dtype_size((ag_dtype)dtype), blocks = 0;
-    for (int64_t i = 0; i < n; i += AG__STRIP, blocks++)
-        op->fold[dtype](ag__lesser(n - i, AG__STRIP), partial + blocks * bytes, x + i * bytes);
-    ag__join(op, dtype, partial, blocks, 1);
-    memcpy(y, partial, (size_t)bytes);
+    _Alignas(8) char partial[MOST_STRIPS * AG__MOST_BYTES];
+    ag__join(op, dtype, partial, fold_strips(op, dtype, n, partial, x), 1);
+    memcpy(y, partial, ag_dtype_size((ag_dtype)dtype));
 }
 
 /* The row's sample, of those that there are. */
@@ -130,12 +136,6 @@ static void finish_row(const ag_tensor *t, int64_t columns, char *y, char *x) {
     if (op->finish[t->dtype]) op->finish[t->dtype](1, y, columns);
 }
 
-static void fold_all(const ag__region *g, const ag_tensor *t, int64_t n, char *y, const char *x) {
-    const int64_t bytes = (int64_t)ag__bytes(t), each = g->form == AG__ROWS && by_strips(g) ? AG__STRIP : n;
-    for (int64_t i = 0; i < n; i += each, y += bytes)
-        fold(t->op->reduction, t->dtype, ag__lesser(each, n - i), y, x + i * bytes);
-}
-
 static void run_folds(const ag__running *r, const ag__instruction *q, const strip *at, char *y, char *x) {
     const ag_tensor *t = r->table[q->node];
     switch (q->does) {
@@ -148,7 +148,8 @@ static void run_folds(const ag__running *r, const ag__instruction *q, const stri
     case AG__FOLDED_DOWN: break;
     default:
         y = r->partial[q->y] + strip_number(r->region, at) * (int64_t)ag__bytes(t);
-        fold_all(r->region, t, at->n, y, x);
+        if (r->region->form == AG__ROWS && by_strips(r->region)) fold_strips(t->op->reduction, t->dtype, at->n, y, x);
+        else fold(t->op->reduction, t->dtype, at->n, y, x);
     }
 }
 
