@@ -1,4 +1,4 @@
-/* exact -- sums that are never rounded, and so do not depend on order
+/* exact -- sums that are never rounded, and so do not depend on order; counts that never overflow
  *
  * A sum is a fixed-point number in words of 32 bits, wide enough for the squares of the smallest and the largest f64
  * (Kulisch's accumulator). A word is signed and has 64 bits, so that parts are added without carrying; carries are
@@ -7,6 +7,8 @@
 
 #include <math.h>
 #include <string.h>
+
+void ag__count(int64_t *n) { *n += *n < INT64_MAX; }
 
 enum { WORDS = sizeof((ag_exact){0}.word) / sizeof(int64_t), LOWEST = -2240, MANY = 1 << 28 };
 static const uint64_t LOW = 0xffffffff;

@@ -1,8 +1,11 @@
-/* exact -- sums that are never rounded, and so do not depend on order */
+/* exact -- sums that are never rounded, and so do not depend on order; counts that never overflow */
 #ifndef AG_NN_EXACT_H
 #define AG_NN_EXACT_H
 
 #include "nn/refuse.h"
+
+/* One more, or the largest number that there is. */
+void ag__count(int64_t *n);
 
 /* The numbers are finite; `negative` subtracts. At most 2^53 may be added. */
 void ag__exact_add(ag_exact *sum, double x, bool negative);

@@ -82,8 +82,8 @@ ag_status ag_topk_add(ag_topk *t, ag_tensor *scores, ag_tensor *labels) {
     const int64_t *label = ag_data(labels);
     if (!data || !label) return ag_eval(data ? labels : scores);
     for (int64_t i = 0; i < ag_size(labels); i++) {
-        t->hits += rank_of(ag_dtype_of(scores), data, classes, i, label[i]) < t->k;
-        t->samples++;
+        if (rank_of(ag_dtype_of(scores), data, classes, i, label[i]) < t->k) ag__count(&t->hits);
+        ag__count(&t->samples);
     }
     return AG_OK;
 }
@@ -145,8 +145,10 @@ ag_status ag_confusion_add(ag_confusion *c, ag_tensor *predictions, ag_tensor *l
     if (nil) return refused(file, line, nil);
     const int64_t *taken = ag_data(p), *label = ag_data(labels);
     if (!taken || !label) return ag_eval(taken ? labels : p);
-    for (int64_t i = 0; i < ag_size(labels); i++) c->counts[label[i] * c->classes + taken[i]]++;
-    c->samples += ag_size(labels);
+    for (int64_t i = 0; i < ag_size(labels); i++) {
+        ag__count(&c->counts[label[i] * c->classes + taken[i]]);
+        ag__count(&c->samples);
+    }
     return AG_OK;
 }
 
@@ -329,10 +331,9 @@ ag_status ag_perplexity_add(ag_perplexity *p, ag_tensor *scores, ag_tensor *labe
     if (!data || !label) return ag_eval(data ? labels : scores);
     for (int64_t i = 0; i < ag_size(labels); i++) {
         double surprise = surprise_of(ag_dtype_of(scores), data, ag_extent(scores, 1), i, label[i]);
-        p->samples++;
+        ag__count(&p->samples);
         if (isfinite(surprise)) ag__exact_add(&p->surprise, surprise, false);
-        else if (isnan(surprise)) p->nan++;
-        else p->infinite++;
+        else ag__count(isnan(surprise) ? &p->nan : &p->infinite);
     }
     return AG_OK;
 }

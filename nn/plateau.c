@@ -1,4 +1,5 @@
 /* plateau -- what is done when a value no longer improves: a lower rate, or an end of training */
+#include "nn/exact.h"
 #include "nn/variables.h"
 
 #include <math.h>
@@ -67,7 +68,8 @@ double ag_plateau_rate(ag_plateau *p, double value) {
     if (nil) return ag_eval(nil), NAN;
     bool better = improves(value, p->best, p->improvement, p->absolute, p->larger);
     if (better) p->best = value;
-    p->waited = better || p->cooling > 0 ? 0 : p->waited + 1;
+    if (better || p->cooling > 0) p->waited = 0;
+    else ag__count(&p->waited);
     if (p->cooling > 0) p->cooling--;
     if (p->waited <= p->patience) return p->rate;
     double rate = fmax(p->rate * p->factor, p->lowest);
@@ -126,8 +128,9 @@ bool ag_stopping_step(ag_stopping *s, double value) {
     bool better = improves(value, s->best, s->improvement, s->absolute, s->larger);
     if (better && copy_all(s, false) != AG_OK) return true;
     if (better) s->best = value, s->best_step = s->steps;
-    s->waited = better ? 0 : s->waited + 1;
-    s->steps++;
+    if (better) s->waited = 0;
+    else ag__count(&s->waited);
+    ag__count(&s->steps);
     return s->waited >= s->patience;
 }
 

@@ -19,10 +19,10 @@ static ag_tensor *batch_wrong(const ag_regression *r, ag_tensor *x, ag_tensor *t
 /* |x − t| and its square without any rounding: the larger less the smaller, and x² − 2·x·t + t². */
 static void add_sample(ag_regression *r, double x, double t) {
     bool over = x > t;
-    r->samples++;
-    r->infinite_targets += isinf(t) != 0;
-    if (isnan(x - t)) r->nan++;
-    else if (isinf(x) || isinf(t)) r->infinite++;
+    ag__count(&r->samples);
+    if (isinf(t)) ag__count(&r->infinite_targets);
+    if (isnan(x - t)) ag__count(&r->nan);
+    else if (isinf(x) || isinf(t)) ag__count(&r->infinite);
     if (!isfinite(x) || !isfinite(t)) return;
     ag__exact_add(&r->absolute, x, !over);
     ag__exact_add(&r->absolute, t, over);

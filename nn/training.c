@@ -2,6 +2,7 @@
  *
  * A call records what the kept values become and assigns all of them joined with each other, so that what cannot be
  * carried out is lost as a whole, and then does not count. */
+#include "nn/exact.h"
 #include "nn/variables.h"
 
 #include <math.h>
@@ -90,7 +91,7 @@ ag_status ag_accumulator_add(ag_accumulator *s, ag_tensor *const dp[], double we
     bool recording = ag_tape_set_recording(tape, false);
     ag_status status = add(s, dp, weight, ag_accumulator_batches(s) > 0);
     ag_tape_set_recording(tape, recording);
-    if (status == AG_OK) s->batches++;
+    if (status == AG_OK) ag__count(&s->batches);
     s->counted = s->batches;
     s->values = ag_values_given(s->weight);
     return status;
@@ -176,7 +177,7 @@ ag_status ag_average_step(ag_average *a) {
     bool recording = ag_tape_set_recording(tape, false);
     ag_status status = follow(a);
     ag_tape_set_recording(tape, recording);
-    if (status == AG_OK && a->steps < INT64_MAX) a->steps++;
+    if (status == AG_OK) ag__count(&a->steps);
     a->counted = a->steps;
     a->values = ag_values_given(a->kept[0].value);
     return status;

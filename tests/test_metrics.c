@@ -148,6 +148,42 @@ START_TEST(topk_agrees_with_sklearn) {
 END_TEST
 
 /* As ag_argmax does it, of which it then is the accuracy. */
+/* Counts that have become as large as they can stay so. */
+START_TEST(counts_do_not_overflow) {
+    ag_topk top = {.k = 1, .hits = INT64_MAX, .samples = INT64_MAX};
+    ag_perplexity perplexity = {.samples = INT64_MAX, .nan = INT64_MAX, .infinite = INT64_MAX};
+    ag_regression regression = {
+        .samples = INT64_MAX, .nan = INT64_MAX, .infinite = INT64_MAX, .infinite_targets = INT64_MAX};
+    ag_confusion confusion;
+    ag_stopping stopping;
+    ag_plateau plateau;
+    const double values[] = {1, NAN, INFINITY, -INFINITY};
+    ag_tensor *scores = ag_from(tape, AG_F64, AG_SHAPE(2, 2), values), *labels = ag_zeros(tape, AG_I64, AG_SHAPE(2));
+    ag_tensor *right = ag_zeros(tape, AG_F64, AG_SHAPE(2, 2));
+    ag_confusion_init(&confusion, tape, 2);
+    confusion.samples = confusion.counts[0] = INT64_MAX;
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(ag_topk_add(&top, right, labels), AG_OK);
+        ck_assert_int_eq(ag_confusion_add(&confusion, right, labels), AG_OK);
+        ck_assert_int_eq(ag_perplexity_add(&perplexity, scores, labels), AG_OK);
+        ck_assert_int_eq(ag_regression_add(&regression, scores, scores), AG_OK);
+    }
+    ck_assert(top.hits == INT64_MAX && top.samples == INT64_MAX);
+    ck_assert(confusion.samples == INT64_MAX && confusion.counts[0] == INT64_MAX);
+    ck_assert(perplexity.samples == INT64_MAX && perplexity.nan == INT64_MAX && perplexity.infinite == INT64_MAX);
+    ck_assert(regression.samples == INT64_MAX && regression.nan == INT64_MAX && regression.infinite == INT64_MAX);
+    ck_assert(regression.infinite_targets == INT64_MAX);
+    ck_assert_int_eq(ag_stopping_init(&stopping, 0, NULL, NULL), AG_OK);
+    stopping.steps = stopping.waited = stopping.patience = INT64_MAX;
+    ck_assert(ag_stopping_step(&stopping, NAN));
+    ck_assert(stopping.steps == INT64_MAX && stopping.waited == INT64_MAX);
+    ag_plateau_init(&plateau, 1);
+    plateau.waited = plateau.patience = INT64_MAX;
+    ck_assert_double_eq(ag_plateau_rate(&plateau, NAN), 1);
+    ck_assert_int_eq(plateau.waited, INT64_MAX);
+}
+END_TEST
+
 START_TEST(topk_orders_ties_and_nan) {
     const double row[][4] = {
         {1, 1, 1, 1}, {0, 2, 2, 1}, {NAN, 5, NAN, 6}, {-INFINITY, INFINITY, 0, INFINITY}, {0, -0.0, 1, 1}};
@@ -610,6 +646,7 @@ int main(void) {
     TCase *labels = tape_group(suite, "labels");
     tcase_add_test(labels, topk_agrees_with_sklearn);
     tcase_add_test(labels, topk_orders_ties_and_nan);
+    tcase_add_test(labels, counts_do_not_overflow);
     tcase_add_test(labels, confusion_agrees_with_sklearn);
     tcase_add_test(labels, confusion_at_its_edges);
     tcase_add_test(labels, auc_agrees_with_sklearn);
