@@ -26,7 +26,7 @@
 #include <zlib.h>
 #endif
 
-enum { BYTES = 256, EVERY = 100, KEPT = 2, HELD_OUT = 10, JUDGED = 64, MOST_PROMPT = 4096 };
+enum { BYTES = 256, EVERY = 100, KEPT = 2, HELD_OUT = 10, JUDGED = 64 };
 
 #define JARGON "/usr/share/doc/jargon-text/jargon.txt.gz"
 

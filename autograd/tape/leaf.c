@@ -4,7 +4,7 @@
 #include <string.h>
 
 const ag_op ag__op_constant = {.name = "constant", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
-const ag_op ag__op_variable = {.name = "variable", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
+static const ag_op variable_entry = {.name = "variable", .kind = AG_KIND_SOURCE, .vjp = ag_zero_vjp};
 
 /* The shapes of the last few layouts are known to be valid. */
 static bool shape_valid(const ag_shape *shape, const ag__layout *known, int64_t *size, const char **why) {
@@ -71,7 +71,7 @@ ag_tensor *ag__constant_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shap
 
 ag_tensor *ag__variable_with(ag_tape *tape, ag_dtype dtype, const ag_shape *shape, ag__buffer *value) {
     ag__variable state = {.next = tape->variables};
-    ag_tensor *t = leaf(&ag__op_variable, tape, dtype, shape, value, &state, sizeof state);
+    ag_tensor *t = leaf(&variable_entry, tape, dtype, shape, value, &state, sizeof state);
     if (t->flags & AG__NIL) return t;
     tidy_bools(dtype, value, ag__value_bytes(t));
     t->flags |= AG__VARIABLE;

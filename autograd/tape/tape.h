@@ -523,7 +523,7 @@ bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, 
 bool ag__share_shape(const char *name, int n, ag_tensor *const x[], ag_shape *shape, ag_tensor **nil);
 
 /* leaf.c; `name`: the call, for errors */
-extern const ag_op ag__op_constant, ag__op_variable;
+extern const ag_op ag__op_constant;
 /* A copy of `size` elements at data; NULL after an error. */
 ag__buffer *ag__buffer_with(ag_tape *tape, const char *name, ag_dtype dtype, int64_t size, const void *data,
                             bool lasts);
@@ -537,7 +537,6 @@ bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype); /* wh
 ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* the variable, or nil, made a parameter */
 
 /* variable.c */
-extern const ag_op ag__op_read;
 ag_tensor *ag__current(ag_tensor *x);   /* x, or the version of a variable; NULL on failure */
 ag_tensor *ag__unchanged(ag_tensor *x); /* the same for a result; nil after an error */
 /* Assign x to v, replacing a pending assignment, joined with `other` and its ring, or alone if NULL; carried out

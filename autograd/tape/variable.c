@@ -12,19 +12,19 @@ static ag_tensor *read_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return i == 0 ? g : NULL;
 }
 
-const ag_op ag__op_read = {.name = "read",
-                           .notation = "{1}",
-                           .kind = AG_KIND_VIEW,
-                           .flags = AG_OP_HIDES_NOTHING,
-                           .arity = -1,
-                           .vjp = read_vjp};
+static const ag_op version_entry = {.name = "read",
+                                    .notation = "{1}",
+                                    .kind = AG_KIND_VIEW,
+                                    .flags = AG_OP_HIDES_NOTHING,
+                                    .arity = -1,
+                                    .vjp = read_vjp};
 
 /* ---- Versions ---- */
 
 static ag_tensor *new_version(ag_tensor *v) {
     ag__variable *state = ag__variable_of(v);
     ag_tensor *from[2] = {v, state->pending};
-    ag_tensor *t = ag__record(&ag__op_read, v->tape, (ag_dtype)v->dtype, v->layout, from[1] ? 2 : 1, from, NULL, 0);
+    ag_tensor *t = ag__record(&version_entry, v->tape, (ag_dtype)v->dtype, v->layout, from[1] ? 2 : 1, from, NULL, 0);
     if (t->flags & AG__NIL) return NULL;
     t->flags |= AG__READ;
     if (!state->pending) {
