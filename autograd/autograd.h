@@ -40,7 +40,14 @@
  * gives all of them, or all nil. A function that returns an ag_status returns the tape's. Besides the errors that its
  * comment lists, each function may give AG_ERR_NULL (a NULL argument), AG_ERR_TAPE (tensors of two tapes, or a tensor
  * that a rewind has released: see ag_tensor), AG_ERR_NIL (the result of an earlier failure that has been cleared) and
- * AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's location: section 12. */
+ * AG_ERR_MEMORY. Most functions are also macros of their own names that note the caller's location: section 12.
+ *
+ * A message has the function's name, its inputs with dtype (unless that is f64) and shape, what is wrong, and the
+ * caller's location: "matmul: a (3,4) and b (5,6): inner axes 4 and 5 differ [train.c:42]". An input is named by its
+ * label or, without one, by a letter: x if it is the only one, else a, b, c, d in the order of the arguments. A short
+ * form of another function (ag_zeros of ag_full), and one that ends in _with or _over, may have the other's name. What
+ * is found in the data, as an index out of range, is said of the operation that was recorded, of whose inputs only
+ * those are listed that a caller can give. */
 #ifndef AUTOGRAD_H
 #define AUTOGRAD_H
 

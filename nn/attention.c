@@ -179,13 +179,11 @@ static ag_tensor *by_heads(const ag_linear *layer, ag_tensor *x, int64_t heads) 
     return ag__permute_by(ag__reshape_to(y, &shape), &AG_AXES(0, 2, 1, 3));
 }
 
-/* NULL if a layer's part is (in,heads·each); else nil, after an error. */
+/* NULL if x goes into a layer's part, of (in,heads·each); else nil, after an error. */
 static ag_tensor *part_wrong(const char *name, const ag_linear *part, ag_tensor *x, int64_t heads, int64_t each) {
     ag_tensor *const both[] = {x, part->weight};
     if (ag_rank(x) != 3 || ag_rank(both[1]) != 2 || ag_extent(x, 2) != ag_extent(both[1], 0) || ag_extent(x, 1) < 1)
         return ag__refuse(name, 2, both, AG_ERR_SHAPE, "the input must be (N,T,C), with the layer's C and T >= 1");
-    ag_tensor *nil = ag__dtype_wrong(name, "input", x, both[1]);
-    if (nil) return nil;
     const int64_t out = ag_extent(both[1], 1);
     if (heads < 1 || out % heads != 0 || out == 0 || (each > 0 && out / heads != each))
         return ag__refuse(name, 2, both, AG_ERR_RANGE, "the layer's %lld heads cannot divide C", (long long)heads);
@@ -194,7 +192,7 @@ static ag_tensor *part_wrong(const char *name, const ag_linear *part, ag_tensor 
 
 static ag_tensor *apply(const char *name, const ag_attention *layer, ag_tensor *x, ag_tensor *memory,
                         const ag_attention_options *o) {
-    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, x);
     ag_tensor *const both[] = {x, memory ? memory : x};
     const int64_t heads = layer->heads, groups = layer->groups ? layer->groups : heads;
     ag_tensor *nil = part_wrong(name, &layer->query, x, heads, 0);
@@ -210,6 +208,12 @@ static ag_tensor *apply(const char *name, const ag_attention *layer, ag_tensor *
             "%lld heads, %lld groups, rotary base %g: the groups must divide the heads, and the base be 1 "
             "or more, for an even number of features a head, or 0",
             (long long)heads, (long long)groups, o->rotary);
+    const uint64_t e = (uint64_t)(ag_extent(layer->value.weight, 1) / groups); /* unsigned, as it may be huge here */
+    const ag_linear *const part[] = {&layer->query, &layer->key, &layer->value, &layer->output};
+    for (int i = 0; i < 4; i++) {
+        const int64_t in = i < 3 ? ag_extent(part[i]->weight, 0) : (int64_t)((uint64_t)heads * e);
+        if ((nil = ag__linear_wrong(name, part[i], both[i == 1 || i == 2], in))) return nil;
+    }
     ag_shape scores = AG_SHAPE(ag_extent(x, 0), heads, ag_extent(x, 1), ag_extent(both[1], 1));
     nil = options_wrong(name, x, o, scores);
     if (nil) return nil;

@@ -43,8 +43,8 @@ static ag_tensor *shapes_wrong(const convolution *c) {
     const int64_t out = c->transposed ? of_group * g : ag_extent(c->w, n + 1);
     if (c->b && (ag_rank(c->b) != 1 || ag_extent(c->b, 0) != out))
         return refuse_shape(c, true, "the bias must have an element for each channel that comes out, or be NULL");
-    ag_tensor *nil = ag__dtype_wrong(c->name, "input", c->x, c->w);
-    return nil || !c->b ? nil : ag__dtype_wrong(c->name, "bias", c->b, c->w);
+    ag_tensor *nil = ag__dtype_wrong(c->name, c->x, c->w);
+    return nil ? nil : ag__dtype_wrong(c->name, c->x, c->b);
 }
 
 /* The same of what output_padding and `same` say; "same" becomes padding. */
@@ -302,7 +302,7 @@ ag_status ag_conv_init_with(ag_conv *layer, ag_tape *tape, ag_dtype dtype, int64
 }
 
 ag_tensor *ag_conv_apply(const ag_conv *layer, ag_tensor *x) {
-    if (!layer) return ag__refuse("conv_apply", 1, &x, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer("conv_apply", x);
     return convolve(
         (convolution){
             .name = "conv_apply", .x = x, .w = layer->weight, .b = layer->bias, .transposed = layer->transposed},
@@ -337,7 +337,7 @@ ag_status ag_conv2d_init_with(ag_conv2d *layer, ag_tape *tape, ag_dtype dtype, i
 
 ag_tensor *ag_conv2d_apply(const ag_conv2d *layer, ag_tensor *x) {
     static const char name[] = "conv2d_apply";
-    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, x);
     ag_tensor *const both[] = {x, layer->weight};
     const int64_t s = layer->stride, p = layer->padding;
     if (ag_rank(x) != 4 || ag_rank(both[1]) != 4 || ag_extent(x, 3) != ag_extent(both[1], 2))

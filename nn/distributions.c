@@ -752,7 +752,9 @@ static bool types_fit(call *c) {
     const ag_dtype dtype = ag_dtype_of(real);
     for (int i = 0; i < c->n; i++)
         if (ag_dtype_of(c->x[i]) != (c->letter[i] == 'i' ? AG_I64 : dtype) || (dtype != AG_F32 && dtype != AG_F64))
-            return refuse(c, AG_ERR_DTYPE, "all must be f32, or all f64, and labels i64");
+            return refuse(c, AG_ERR_DTYPE,
+                          c->letter[0] == 'i' ? "all must be f32, or all f64, and labels i64"
+                                              : "all must be f32, or all f64");
     return true;
 }
 

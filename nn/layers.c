@@ -32,25 +32,11 @@ ag_status ag_linear_init_with(ag_linear *layer, ag_tape *tape, ag_dtype dtype, i
     return init_linear("linear_init_with", layer, tape, dtype, in, out, options);
 }
 
-/* NULL if the layer fits x; else nil, after an error. The bias is checked here because the error of ag_add would
- * name a product that the caller has never seen. */
-static ag_tensor *linear_wrong(const ag_linear *layer, ag_tensor *x) {
-    static const char name[] = "linear_apply";
-    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
-    ag_tensor *const all[] = {x, layer->weight, layer->bias};
-    int64_t in = ag_extent(all[1], 0), out = ag_extent(all[1], 1);
-    if (ag_rank(x) < 2 || ag_rank(all[1]) != 2 || ag_extent(x, -1) != in)
-        return ag__refuse(name, 2, all, AG_ERR_SHAPE,
-                          "the input must be (…,N,in) and the weight (in,out), for their matmul");
-    if (layer->bias && (ag_rank(all[2]) != 1 || ag_extent(all[2], 0) != out))
-        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "the bias must be (%lld), or NULL", (long long)out);
-    return ag__dtype_wrong(name, "input", x, layer->weight);
-}
-
 ag_tensor *ag_linear_apply(const ag_linear *layer, ag_tensor *x) {
-    ag_tensor *nil = linear_wrong(layer, x);
-    if (nil) return nil;
-    return biased(ag_matmul(x, layer->weight), layer->bias);
+    static const char name[] = "linear_apply";
+    if (!layer) return ag__no_layer(name, x);
+    ag_tensor *nil = ag__linear_wrong(name, layer, x, ag_extent(x, -1));
+    return nil ? nil : biased(ag_matmul(x, layer->weight), layer->bias);
 }
 
 /* ---- Embedding ---- */
@@ -81,7 +67,7 @@ ag_status ag_embedding_init_with(ag_embedding *layer, ag_tape *tape, ag_dtype dt
 
 ag_tensor *ag_embedding_apply(const ag_embedding *layer, ag_tensor *index) {
     static const char name[] = "embedding_apply";
-    if (!layer) return ag__refuse(name, 1, &index, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, index);
     ag_tensor *const x[] = {index, layer->weight};
     ag_shape shape = ag_shape_of(index);
     if (ag_dtype_of(index) != AG_I64)

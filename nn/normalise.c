@@ -27,13 +27,13 @@ static ag_tensor *scale_wrong(const char *name, ag_tensor *x, int least, ag_tens
                                     : "the input must be (N,…,C), with the layer's C");
     if (beta && (ag_rank(beta) != 1 || ag_extent(beta, 0) != c))
         return ag__refuse(name, 2, with[1], AG_ERR_SHAPE, "beta must be (C), or NULL");
-    ag_tensor *nil = gamma ? ag__dtype_wrong(name, "input", x, gamma) : NULL;
-    return nil || !beta ? nil : ag__dtype_wrong(name, "input", x, beta);
+    ag_tensor *nil = ag__dtype_wrong(name, x, gamma);
+    return nil ? nil : ag__dtype_wrong(name, x, beta);
 }
 
 static ag_tensor *epsilon_wrong(const char *name, ag_tensor *x, double epsilon) {
     if (epsilon >= 0) return NULL;
-    return ag__refuse(name, 1, &x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", epsilon);
+    return ag__refuse(name, 1, &x, AG_ERR_RANGE, "epsilon is %g: 0 or more is wanted", epsilon);
 }
 
 /* ---- Batch normalisation ---- */
@@ -74,7 +74,7 @@ static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, 
         const char *what = i ? "running variance" : "running mean";
         if (ag_rank(x[1]) != 1 || ag_extent(x[1], 0) != ag_extent(z, -1))
             return ag__refuse(name, 2, x, AG_ERR_SHAPE, "the %s must be (C)", what);
-        ag_tensor *nil = ag__dtype_wrong(name, "input", z, x[1]);
+        ag_tensor *nil = ag__dtype_wrong(name, z, x[1]);
         if (nil) return nil;
         if (training && !ag__is_variable(x[1]))
             return ag__refuse(name, 2, x, AG_ERR_TAPE, "the %s must be a variable: training assigns it", what);
@@ -85,7 +85,7 @@ static ag_tensor *statistics_wrong(const char *name, const ag_batchnorm *layer, 
 /* NULL if the layer fits z; else nil, after an error. */
 static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool training) {
     static const char name[] = "batchnorm_apply";
-    if (!layer) return ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, z);
     ag_tensor *const x[] = {z, layer->gamma};
     if (!layer->gamma) return ag__refuse(name, 2, x, AG_ERR_NULL, "gamma is NULL");
     ag_tensor *nil = scale_wrong(name, z, 2, layer->gamma, layer->beta);
@@ -94,9 +94,8 @@ static ag_tensor *what_is_wrong(const ag_batchnorm *layer, ag_tensor *z, bool tr
         return ag__refuse(name, 2, x, AG_ERR_SHAPE, "a batch of no samples has no mean to train with");
     if (!(layer->momentum >= 0 && layer->momentum <= 1))
         return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's momentum %g is not between 0 and 1", layer->momentum);
-    if (!(layer->epsilon >= 0))
-        return ag__refuse(name, 2, x, AG_ERR_RANGE, "the layer's epsilon %g is not 0 or more", layer->epsilon);
-    return statistics_wrong(name, layer, z, training);
+    nil = epsilon_wrong(name, z, layer->epsilon);
+    return nil ? nil : statistics_wrong(name, layer, z, training);
 }
 
 /* N C -> 1 C. The first sample is near enough to the mean, and costs no further sweep. */
@@ -187,16 +186,35 @@ static ag_tensor *normalise_over(ag_tensor *x, const ag_axes *axes, double epsil
     return y->normalised = ag_label(ag_mul(y->centred, scale), "normalised");
 }
 
-/* NULL if x is real; else nil, after an error. */
+/* NULL if x is a tensor, and real; else nil, after an error. */
 static ag_tensor *real_wrong(const char *name, ag_tensor *x) {
-    if (ag__real(x) || ag_is_nil(x)) return NULL;
+    if (ag__real(x) && !ag_is_nil(x)) return NULL;
     return ag__refuse(name, 1, &x, AG_ERR_DTYPE, "the dtype %s is not supported", ag_dtype_name(ag_dtype_of(x)));
 }
 
+/* NULL if x has these axes, and each is given once; else nil, after an error. */
+static ag_tensor *axes_wrong(const char *name, ag_tensor *x, const ag_axes *axes) {
+    const int rank = ag_rank(x);
+    unsigned seen = 0;
+    if (axes->count < -1 || axes->count > AG_MAX_RANK)
+        return ag__refuse(name, 1, &x, AG_ERR_AXIS, "%d axes: 0 to %d are wanted", axes->count, AG_MAX_RANK);
+    for (int i = 0; i < axes->count; i++) {
+        const int axis = axes->axis[i];
+        const unsigned bit = axis < -rank || axis >= rank ? 0 : 1u << (axis < 0 ? axis + rank : axis);
+        if (!(bit & ~seen))
+            return ag__refuse(name, 1, &x, AG_ERR_AXIS, "axis %d is out of range for rank %d, or given twice", axis,
+                              rank);
+        seen |= bit;
+    }
+    return NULL;
+}
+
 ag_tensor *ag_normalise(ag_tensor *x, ag_axes axes, double epsilon) {
+    static const char name[] = "normalise";
     ag_layernorm_nodes unseen;
-    ag_tensor *nil = real_wrong("normalise", x);
-    if (!nil) nil = epsilon_wrong("normalise", x, epsilon);
+    ag_tensor *nil = real_wrong(name, x);
+    if (!nil) nil = axes_wrong(name, x, &axes);
+    if (!nil) nil = epsilon_wrong(name, x, epsilon);
     return nil ? nil : normalise_over(x, &axes, epsilon, &unseen);
 }
 
@@ -228,7 +246,7 @@ ag_status ag_layernorm_init_with(ag_layernorm *layer, ag_tape *tape, ag_dtype dt
 /* NULL if the layer fits z; else nil, after an error. */
 static ag_tensor *layernorm_wrong(const ag_layernorm *layer, ag_tensor *z) {
     static const char name[] = "layernorm_apply";
-    if (!layer) return ag__refuse(name, 1, &z, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, z);
     ag_tensor *const x[] = {z, layer->gamma};
     if (!layer->gamma) return ag__refuse(name, 2, x, AG_ERR_NULL, "gamma is NULL");
     ag_tensor *nil = scale_wrong(name, z, 1, layer->gamma, layer->beta);
@@ -322,7 +340,7 @@ static ag_tensor *normalise_rows(const ag_groupnorm *layer, ag_tensor *x, const 
 
 ag_tensor *ag_groupnorm_apply(const ag_groupnorm *layer, ag_tensor *x) {
     static const char name[] = "groupnorm_apply";
-    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, x);
     const ag_shape shape = ag_shape_of(x);
     const int64_t c = ag_extent(x, -1), groups = layer->groups;
     ag_tensor *nil = real_wrong(name, x);
@@ -366,7 +384,7 @@ ag_status ag_rmsnorm_init_with(ag_rmsnorm *layer, ag_tape *tape, ag_dtype dtype,
 
 ag_tensor *ag_rmsnorm_apply(const ag_rmsnorm *layer, ag_tensor *x) {
     static const char name[] = "rmsnorm_apply";
-    if (!layer) return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+    if (!layer) return ag__no_layer(name, x);
     ag_tensor *nil = real_wrong(name, x);
     if (!nil) nil = scale_wrong(name, x, 1, layer->gamma, NULL);
     if (!nil) nil = epsilon_wrong(name, x, layer->epsilon);
@@ -385,7 +403,7 @@ ag_tensor *ag_weight_norm(ag_tensor *v, ag_tensor *g, int axis) {
         return ag__refuse(name, 2, both, AG_ERR_AXIS, "axis %d is out of range for rank %d", axis, rank);
     if (ag_rank(g) != 1 || ag_extent(g, 0) != ag_extent(v, kept))
         return ag__refuse(name, 2, both, AG_ERR_SHAPE, "g must be (%lld)", (long long)ag_extent(v, kept));
-    nil = ag__dtype_wrong(name, "direction", v, g);
+    nil = ag__dtype_wrong(name, v, g);
     if (nil) return nil;
     ag_axes others = {0};
     ag_shape along = {.rank = rank};

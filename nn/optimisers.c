@@ -455,14 +455,13 @@ static ag_tensor *norm_of(int n, ag_tensor *const g[]) {
     return ag_where(ag_less(total, low), small, ag_where(ag_less(high, total), large, norm));
 }
 
-/* NULL if all have one real dtype; else nil, after an error. A nil gradient is reported by the operation that takes
- * it. */
+/* NULL if all have one real dtype, and are on one tape; else nil, after an error. */
 static ag_tensor *dtypes_wrong(const char *name, int n, ag_tensor *const g[]) {
-    ag_dtype first = ag_dtype_of(g[0]);
     for (int i = 0; i < n; i++) {
         ag_tensor *const pair[] = {g[0], g[i]};
-        ag_dtype dtype = ag_dtype_of(g[i]);
-        if (!ag_is_nil(g[i]) && dtype == first && (dtype == AG_F32 || dtype == AG_F64)) continue;
+        const ag_dtype dtype = ag_dtype_of(g[i]);
+        const bool usable = !ag_is_nil(g[i]) && ag_tape_of(g[i]) == ag_tape_of(g[0]);
+        if (usable && ag__real(g[i]) && dtype == ag_dtype_of(g[0])) continue;
         return ag__refuse(name, i ? 2 : 1, pair, AG_ERR_DTYPE,
                           "gradient %d is %s: f32 or f64 is wanted, the same for all", i, ag_dtype_name(dtype));
     }

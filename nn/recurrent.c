@@ -54,9 +54,8 @@ static ag_tensor *what_is_wrong(const ag_lstm_cell *layer, ag_tensor *x, const a
         if (all[i] && (ag_rank(all[i]) != 2 || ag_extent(all[i], 0) != n || ag_extent(all[i], 1) != h))
             return ag__refuse(name, 2, (ag_tensor *const[]){x, all[i]}, AG_ERR_SHAPE, "the state must be (%lld,%lld)",
                               (long long)n, (long long)h);
-    ag_tensor *nil = ag__dtype_wrong(name, "input", x, all[1]);
-    for (int i = 3; i < 5 && !nil; i++)
-        if (all[i]) nil = ag__dtype_wrong(name, "state", all[i], all[2]);
+    ag_tensor *nil = ag__dtype_wrong(name, x, layer->bias);
+    for (int i = 1; i < 5 && !nil; i++) nil = ag__dtype_wrong(name, x, all[i]);
     return nil;
 }
 

@@ -17,9 +17,11 @@ static bool inputs_fit(ag__loss *l) {
             return ag__loss_refused(l, AG_ERR_TAPE, "the tensors must be of one tape");
     for (int i = 0; i < l->n; i++) {
         const bool whole = l->kind->whole >> i & 1;
-        if (whole && ag_dtype_of(l->x[i]) != AG_I64) return ag__loss_refused(l, AG_ERR_DTYPE, "labels must be i64");
+        if (whole && ag_dtype_of(l->x[i]) != AG_I64)
+            return ag__loss_refused(l, AG_ERR_DTYPE, l->n > 2 ? "all but the first must be i64" : "labels must be i64");
         if (!whole && (ag_dtype_of(l->x[i]) != dtype || (dtype != AG_F32 && dtype != AG_F64)))
-            return ag__loss_refused(l, AG_ERR_DTYPE, "all must be f32, or all f64, except labels");
+            return ag__loss_refused(l, AG_ERR_DTYPE,
+                                    l->kind->whole ? "the first must be f32 or f64" : "all must be f32, or all f64");
     }
     return true;
 }
@@ -108,7 +110,9 @@ static bool vectors_fit(ag__loss *l) {
     const ag_shape number = ag__without_axis(shape, shape.rank - 1);
     for (int i = 1; i < l->n; i++)
         if (!ag__has_shape(l->x[i], i < l->kind->vectors ? &shape : &number))
-            return ag__loss_refused(l, AG_ERR_SHAPE, "the vectors must have one shape, and signs that of their number");
+            return ag__loss_refused(l, AG_ERR_SHAPE,
+                                    i < l->kind->vectors ? "the vectors must have one shape"
+                                                         : "there must be a sign for each vector");
     return ag__loss_weights_fit(l, number);
 }
 

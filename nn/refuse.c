@@ -71,6 +71,10 @@ ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, cons
     return refuse_on(tape, name, &c);
 }
 
+ag_tensor *ag__no_layer(const char *name, ag_tensor *x) {
+    return ag__refuse(name, 1, &x, AG_ERR_NULL, "the layer is NULL");
+}
+
 ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag_dtype dtype, bool good,
                           const char *format, ...) {
     if (!layer) return ag__refuse_on(tape, name, AG_ERR_NULL, "the layer is NULL");
@@ -85,11 +89,23 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
     return refuse_on(tape, name, &c);
 }
 
-ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part) {
+ag_tensor *ag__dtype_wrong(const char *name, ag_tensor *x, ag_tensor *part) {
     ag_tensor *const pair[] = {x, part};
-    if (ag_dtype_of(x) == ag_dtype_of(part)) return NULL;
-    return ag__refuse(name, 2, pair, AG_ERR_DTYPE, "the %s is %s, and the layer %s: they must be the same", what,
-                      ag_dtype_name(ag_dtype_of(x)), ag_dtype_name(ag_dtype_of(part)));
+    if (!part || ag_dtype_of(x) == ag_dtype_of(part)) return NULL;
+    return ag__refuse(name, 2, pair, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name(ag_dtype_of(x)),
+                      ag_dtype_name(ag_dtype_of(part)));
+}
+
+ag_tensor *ag__linear_wrong(const char *name, const ag_linear *layer, ag_tensor *x, int64_t in) {
+    ag_tensor *const all[] = {x, layer->weight, layer->bias}, *nil = NULL;
+    const int64_t out = ag_extent(all[1], 1);
+    if (ag_rank(x) < 2 || ag_rank(all[1]) != 2 || ag_extent(all[1], 0) != in)
+        return ag__refuse(name, 2, all, AG_ERR_SHAPE,
+                          "the input must be (…,N,in) and the weight (in,out), for their matmul");
+    if (all[2] && (ag_rank(all[2]) != 1 || ag_extent(all[2], 0) != out))
+        return ag__refuse(name, 3, all, AG_ERR_SHAPE, "the bias must be (%lld), or NULL", (long long)out);
+    for (int i = 1; !nil && i < 3; i++) nil = ag__dtype_wrong(name, x, all[i]);
+    return nil;
 }
 
 /* ---- Indices ---- */

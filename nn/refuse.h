@@ -24,6 +24,9 @@ ag_tensor *ag__refuse_on(ag_tape *tape, const char *name, ag_status status, cons
 #endif
     ;
 
+/* The error of a layer that is NULL, applied to x. */
+ag_tensor *ag__no_layer(const char *name, ag_tensor *x);
+
 /* NULL if a layer can be initialised; else nil, after an error: layer or tape NULL, dtype not real or, unless
  * `good`, numbers out of range, which the message describes. */
 ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag_dtype dtype, bool good,
@@ -33,9 +36,13 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
 #endif
     ;
 
-/* NULL if x (called `what`) has the dtype of `part` of a layer; else nil, after an error. An operation inside the
- * layer would report shapes that the caller has never seen. */
-ag_tensor *ag__dtype_wrong(const char *name, const char *what, ag_tensor *x, ag_tensor *part);
+/* NULL if x has the dtype of `part`, which may be NULL; else nil, after an error. An operation inside a layer would
+ * report shapes that the caller has never seen. */
+ag_tensor *ag__dtype_wrong(const char *name, ag_tensor *x, ag_tensor *part);
+
+/* NULL if a linear layer takes `in` features, and its parts have x's dtype and belong together; else nil, after an
+ * error. */
+ag_tensor *ag__linear_wrong(const char *name, const ag_linear *layer, ag_tensor *x, int64_t in);
 
 /* Functions that take indices: ag_gather's error would name shapes that the caller has never seen. */
 typedef enum ag__indices {

@@ -79,7 +79,7 @@ static ag_tensor *part_wrong(const ag_rnn *l, ag_tensor *x, const ag_rnn_part *p
         if (!all[i] && i > 2) continue;
         if (!ag__has_shape(all[i], &shapes[i]))
             return ag__refuse(name, 2, both, AG_ERR_SHAPE, "a parameter has not the shape that the layer's sizes say");
-        ag_tensor *nil = ag__dtype_wrong(name, "input", x, all[i]);
+        ag_tensor *nil = ag__dtype_wrong(name, x, all[i]);
         if (nil) return nil;
     }
     return NULL;
@@ -92,7 +92,7 @@ static ag_tensor *state_wrong(const ag_rnn *l, ag_tensor *x, ag_tensor *state) {
     if (!ag__has_shape(state, &shape))
         return ag__refuse("rnn_apply", 2, both, AG_ERR_SHAPE, "the state must be (%lld,%lld,%lld)",
                           (long long)shape.extent[0], (long long)shape.extent[1], (long long)shape.extent[2]);
-    return ag__dtype_wrong("rnn_apply", "state", state, l->parts[0].hidden_weight);
+    return ag__dtype_wrong("rnn_apply", x, state);
 }
 
 /* NULL if the layer fits x; else nil, after an error. */

@@ -119,13 +119,14 @@ static ag_tensor *record_triangular(ag_tensor *a, ag_tensor *b, bool upper, bool
     return ag_apply(&ag__op_solve_triangular, 2, (ag_tensor *[]){a, b}, &t, sizeof t);
 }
 
-ag_tensor *ag__solve_slope(ag_tensor *a, ag_tensor *g, bool upper, bool unit) {
+/* a⁻¹·g in a vjp, for a triangle a: columns of g that are 0 stay 0, whatever a is. */
+static ag_tensor *solve_slope(ag_tensor *a, ag_tensor *g, bool upper, bool unit) {
     return record_triangular(a, g, upper, unit, !ag__is_weak(g));
 }
 
 static ag_tensor *solve_triangular_vjp(ag_tensor *y, ag_tensor *g, int i) {
     const triangle *t = ag_attributes(y);
-    ag_tensor *b = ag__solve_slope(ag__turned(ag_input(y, 0)), g, !t->upper, t->unit);
+    ag_tensor *b = solve_slope(ag__turned(ag_input(y, 0)), g, !t->upper, t->unit);
     if (i == 1) return b;
     ag_tensor *a = ag_neg(ag__outer(b, y, t->strong)); /* (…,n,k)·(…,n,k)ᵀ -> (…,n,n) */
     return t->upper ? ag_triu(a, t->unit) : ag_tril(a, -t->unit);
@@ -176,9 +177,7 @@ static bool lu_eval(const ag_call *call) {
                                    ag__dense_bytes(call->y.dtype, m, ag__lesser(m, n), n), lu_one, &item, &wrong);
 }
 
-ag_tensor *ag__over_upper(ag_tensor *x, ag_tensor *u) {
-    return ag__turned(ag__solve_slope(u, ag__turned(x), true, false));
-}
+ag_tensor *ag__over_upper(ag_tensor *x, ag_tensor *u) { return ag__turned(solve_slope(u, ag__turned(x), true, false)); }
 
 static ag_tensor *unit_lower(ag_tensor *x, int64_t n) { return ag_add(ag_tril(x, -1), ag__identity(x, n)); }
 
@@ -193,14 +192,14 @@ static ag_tensor *eliminated_cotangent(ag_tensor *c, ag_tensor *g, int64_t m, in
     if (n > k) {
         ag_tensor *u2 = ag__columns(c, k, n), *g2 = ag__columns(g, k, n);
         below = ag_sub(below, ag__slope_matmul(g2, ag__turned(u2), 1, 0));
-        rest = ag__solve_slope(ag__turned(c1), g2, true, true);
+        rest = solve_slope(ag__turned(c1), g2, true, true);
     } else if (m > k) {
         ag_tensor *l2 = ag__rows(c, k, m), *g2 = ag__rows(g, k, m);
         above = ag_sub(above, ag__slope_matmul(ag__turned(l2), g2, 2, 0));
         rest = ag__over_upper(g2, c1);
     }
     ag_tensor *middle = ag_add(ag_tril(below, -1), ag_triu(above, 0));
-    ag_tensor *a1 = ag__over_upper(ag__solve_slope(ag__turned(c1), middle, true, true), c1);
+    ag_tensor *a1 = ag__over_upper(solve_slope(ag__turned(c1), middle, true, true), c1);
     return rest ? ag_concat(2, (ag_tensor *[]){a1, rest}, n > k ? -1 : -2) : a1;
 }
 
@@ -213,8 +212,13 @@ static ag_tensor *lu_vjp(ag_tensor *y, ag_tensor *g, int i) {
     return ag_scatter_add(zero, index, a, -2);
 }
 
-const ag_op ag__op_lu = {
-    .name = "lu", .kind = AG_KIND_OPAQUE, .arity = 1, .infer = lu_infer, .eval = lu_eval, .vjp = lu_vjp};
+const ag_op ag__op_lu = {.name = "lu",
+                         .kind = AG_KIND_OPAQUE,
+                         .arity = 1,
+                         .flags = AG__INNER,
+                         .infer = lu_infer,
+                         .eval = lu_eval,
+                         .vjp = lu_vjp};
 
 static ag_tensor *lu_of(ag_tensor *a) { return ag_apply(&ag__op_lu, 1, &a, NULL, 0); }
 
@@ -639,8 +643,8 @@ static bool cholesky_eval(const ag_call *call) {
 
 static ag_tensor *cholesky_vjp(ag_tensor *y, ag_tensor *g, int i) {
     ag_tensor *lt = ag__turned(y), *s = ag__mirrored(ag_matmul(lt, ag_tril(g, 0)));
-    ag_tensor *left = ag__solve_slope(lt, s, true, false); /* l⁻ᵀ·S */
-    return (void)i, ag_scale(ag__solve_slope(lt, ag__turned(left), true, false), 0.5);
+    ag_tensor *left = solve_slope(lt, s, true, false); /* l⁻ᵀ·S */
+    return (void)i, ag_scale(solve_slope(lt, ag__turned(left), true, false), 0.5);
 }
 
 const ag_op ag__op_cholesky = {.name = "cholesky",

@@ -32,8 +32,6 @@ ag_tensor *ag__mirrored(ag_tensor *x);
 static inline ag_tensor *ag__turned(ag_tensor *x) { return ag_transpose(x, -2, -1); }
 /* g·yᵀ in a vjp, of a cotangent g; strong: y, too, has strong zeros, as it is made of a cotangent. */
 ag_tensor *ag__outer(ag_tensor *g, ag_tensor *y, bool strong);
-/* a⁻¹·g in a vjp, for a triangle a: columns of g that are 0 stay 0, whatever a is. In linalg.c. */
-ag_tensor *ag__solve_slope(ag_tensor *a, ag_tensor *g, bool upper, bool unit);
 /* x·u⁻ᵀ in a vjp, for the upper triangle of a square u. In linalg.c. */
 ag_tensor *ag__over_upper(ag_tensor *x, ag_tensor *u);
 /* Columns or rows from … to−1. */

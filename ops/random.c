@@ -29,7 +29,8 @@ static bool begin(drawing *d) {
     d->tape = ag_tape_of(d->x[0]), d->dtype = ag_dtype_of(d->x[0]);
     for (int i = 0; i < d->n; i++)
         if (ag_dtype_of(d->x[i]) != d->dtype || !ag__is_real((int)d->dtype))
-            return fail(d, AG_ERR_DTYPE, "parameters must be f32 or f64, and of one dtype");
+            return fail(d, AG_ERR_DTYPE,
+                        d->n > 1 ? "parameters must be f32 or f64, and of one dtype" : "needs f32 or f64");
     if (!ag__common_shape(d->n, d->x, &d->shape, &clash, extents))
         return fail(d, AG_ERR_SHAPE, "parameters cannot be broadcast to each other");
     for (int i = 0; i < d->n; i++) {

@@ -44,6 +44,7 @@ static bool key_eval(const ag_call *call) {
 
 const ag_op ag__op_random_key = {.name = "random_key",
                                  .kind = AG_KIND_SOURCE,
+                                 .flags = AG__INNER,
                                  .attribute_bytes = 2 * sizeof(uint64_t),
                                  .infer = key_infer,
                                  .eval = key_eval};

@@ -43,16 +43,17 @@ ag_tensor *ag_ones(ag_tape *tape, ag_dtype dtype, ag_shape shape) { return ag_fu
 
 ag_tensor *ag_scalar(ag_tape *tape, ag_dtype dtype, double value) { return ag_full(tape, dtype, AG_SCALAR, value); }
 
-AG__SHORT ag_tensor *ag_full_like(ag_tensor *x, double value);
-ag_tensor *ag_full_like(ag_tensor *x, double value) {
+AG__SHORT static ag_tensor *full_like(const char *name, ag_tensor *x, double value) {
     ag_tensor *nil;
-    if (!ag__inputs_usable("full_like", 1, &x, &nil)) return nil;
+    if (!ag__inputs_usable(name, 1, &x, &nil)) return nil;
     return ag_full(ag_tape_of(x), ag_dtype_of(x), ag_shape_of(x), value);
 }
 
-ag_tensor *ag_zeros_like(ag_tensor *x) { return ag_full_like(x, 0); }
+ag_tensor *ag_full_like(ag_tensor *x, double value) { return full_like("full_like", x, value); }
 
-ag_tensor *ag_ones_like(ag_tensor *x) { return ag_full_like(x, 1); }
+ag_tensor *ag_zeros_like(ag_tensor *x) { return full_like("zeros_like", x, 0); }
+
+ag_tensor *ag_ones_like(ag_tensor *x) { return full_like("ones_like", x, 1); }
 
 /* ---- Progressions ---- */
 

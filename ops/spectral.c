@@ -45,9 +45,9 @@ static ag_tensor *squeeze_last(ag_tensor *x) { return ag__squeeze(x, &AG_AXES(-1
 
 /* The values of a factorisation, which are behind as many columns as a has rows. Where no gradient is wanted it has an
  * attribute, and zeros in place of vectors. */
-static ag_tensor *values_of(const ag_op *op, ag_tensor *a, bool square) {
+static ag_tensor *values_of(const char *name, const ag_op *op, ag_tensor *a, bool square) {
     ag_tensor *nil;
-    if (!ag__usable_matrices(op->name, 1, &a, square, &nil)) return nil;
+    if (!ag__usable_matrices(name, 1, &a, square, &nil)) return nil;
     const int64_t at = ag_extent(a, -2), alone = 1;
     ag_tensor *y = ag_apply(op, 1, &a, &alone, ag_requires_grad(a) ? 0 : sizeof alone);
     return squeeze_last(ag__columns(y, at, at + 1));
@@ -204,7 +204,7 @@ ag_status ag_eigh(ag_tensor *a, ag_tensor **w, ag_tensor **v) {
     return ag__end_results(2, places);
 }
 
-ag_tensor *ag_eigvalsh(ag_tensor *a) { return values_of(&ag__op_eigh, a, true); }
+ag_tensor *ag_eigvalsh(ag_tensor *a) { return values_of("eigvalsh", &ag__op_eigh, a, true); }
 
 /* ---- Singular values ---- */
 
@@ -278,7 +278,7 @@ ag_status ag_svd(ag_tensor *a, ag_tensor **u, ag_tensor **s, ag_tensor **vt) {
     return ag__end_results(3, places);
 }
 
-ag_tensor *ag_svdvals(ag_tensor *a) { return values_of(&ag__op_svd, a, false); }
+ag_tensor *ag_svdvals(ag_tensor *a) { return values_of("svdvals", &ag__op_svd, a, false); }
 
 /* ---- Least squares ---- */
 

@@ -264,7 +264,7 @@ START_TEST(convolutions_refuse) {
     ag_conv2d_apply(&layer, ag_slice(x, 1, 0, 2, 1));
     expect_error(tape, AG_ERR_SHAPE, "conv2d_apply", "a window of 3", "axis 1", "2");
     ag_conv2d_apply(&layer, ag_cast(x, AG_F32));
-    expect_error(tape, AG_ERR_DTYPE, "conv2d_apply", "f32, and the layer f64");
+    expect_error(tape, AG_ERR_DTYPE, "conv2d_apply", "dtypes f32 and f64 differ");
     ag_conv2d_apply(&layer, NULL);
     expect_error(tape, AG_ERR_NULL, "conv2d_apply");
     ag_conv2d_apply(NULL, x);
@@ -630,7 +630,7 @@ START_TEST(attention_refuses) {
     ag_attention_apply(&layer, ag_zeros(tape, AG_F64, AG_SHAPE(2, 0, 6)), false);
     expect_error(tape, AG_ERR_SHAPE, "attention_apply", "(2,0,6)");
     ag_attention_apply(&layer, ag_cast(x, AG_F32), false);
-    expect_error(tape, AG_ERR_DTYPE, "attention_apply", "f32, and the layer f64");
+    expect_error(tape, AG_ERR_DTYPE, "attention_apply", "dtypes f32 and f64 differ");
     ag_attention_apply(&layer, NULL, false);
     expect_error(tape, AG_ERR_NULL, "attention_apply");
     ag_attention_apply(NULL, x, false);
@@ -790,7 +790,7 @@ START_TEST(dtypes_are_refused_by_the_layer) {
                   *image = ag_zeros(tape, wrong[i], AG_SHAPE(2, 3, 3, 4));
         ag_lstm_state state = {NULL, NULL};
         char said[60];
-        snprintf(said, sizeof said, "the input is %s, and the layer f64", ag_dtype_name(wrong[i]));
+        snprintf(said, sizeof said, "dtypes %s and f64 differ", ag_dtype_name(wrong[i]));
         ck_assert(ag_is_nil(ag_linear_apply(&p.linear[0], x)));
         expect_error(tape, AG_ERR_DTYPE, "linear_apply", said, "(3,4)", "test_layers.c:");
         ck_assert(ag_is_nil(ag_batchnorm_apply(&p.batchnorm[0], x, true)));
@@ -811,7 +811,7 @@ START_TEST(dtypes_are_refused_by_the_layer) {
     }
     ag_tensor *x = ag_zeros(tape, AG_F64, AG_SHAPE(3, 4)), *single = ag_zeros(tape, AG_F32, AG_SHAPE(3, 3));
     ag_lstm_cell_apply(&p.lstm[0], x, &(ag_lstm_state){NULL, single});
-    expect_error(tape, AG_ERR_DTYPE, "lstm_cell_apply", "the state is f32", "(3,3)", "test_layers.c:");
+    expect_error(tape, AG_ERR_DTYPE, "lstm_cell_apply", "dtypes f64 and f32 differ", "(3,3)", "test_layers.c:");
     ag_max_pool2d(ag_zeros(tape, AG_BOOL, AG_SHAPE(2, 4, 4, 1)), 2, 2);
     expect_error(tape, AG_ERR_DTYPE, "max_pool2d", "(2,4,4,1)", "bool");
     p.layernorm[0].beta = p.batchnorm[0].beta = ag_zeros(tape, AG_F64, AG_SHAPE(3));

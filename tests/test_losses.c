@@ -853,7 +853,7 @@ START_TEST(losses_refuse) {
     ag_gaussian_nll(s, s, ag_unsqueeze(s, 0));
     expect_error(tape, AG_ERR_SHAPE, "gaussian_nll", "the variance one broadcast to it");
     ag_cosine_embedding(s, s, three, 0);
-    expect_error(tape, AG_ERR_SHAPE, "cosine_embedding", "signs that of their number");
+    expect_error(tape, AG_ERR_SHAPE, "cosine_embedding", "there must be a sign for each vector");
     ag_cosine_similarity(s, s, 2);
     expect_error(tape, AG_ERR_AXIS, "cosine_similarity", "axis 2");
     ag_pairwise_distance(ag_zeros(tape, AG_F64, AG_SHAPE(2, 0)), ag_zeros(tape, AG_F64, AG_SHAPE(2, 0)), 2);

@@ -1057,7 +1057,7 @@ START_TEST(batches_of_images_keep_running_statistics) {
     expect_error(tape, AG_ERR_SHAPE, "batchnorm_apply", "no samples");
     layer.running_mean = ag_variable(tape, AG_F32, AG_SHAPE(3), (float[]){0, 0, 0});
     ag_batchnorm_apply(&layer, x, true);
-    expect_error(tape, AG_ERR_DTYPE, "batchnorm_apply", "f64, and the layer f32");
+    expect_error(tape, AG_ERR_DTYPE, "batchnorm_apply", "dtypes f64 and f32 differ");
 }
 END_TEST
 
@@ -1188,9 +1188,9 @@ START_TEST(convolutions_refuse) {
     ag_convolve(x, w, zeros(AG_SHAPE(5)), NULL);
     expect_error(tape, AG_ERR_SHAPE, "convolve", "(5)", "the bias must have an element for each channel");
     ag_convolve(x, ag_cast(w, AG_F32), NULL, NULL);
-    expect_error(tape, AG_ERR_DTYPE, "the input is f64, and the layer f32");
+    expect_error(tape, AG_ERR_DTYPE, "dtypes f64 and f32 differ");
     ag_convolve(x, w, ag_zeros(tape, AG_F32, AG_SHAPE(6)), NULL);
-    expect_error(tape, AG_ERR_DTYPE, "the bias is f32, and the layer f64");
+    expect_error(tape, AG_ERR_DTYPE, "dtypes f64 and f32 differ");
     const ag_conv_options wrong[] = {{.stride = {-1}},
                                      {.dilation = {1, -1}},
                                      {.padding = {{0, 0}, {0, -1}}},
@@ -1399,9 +1399,9 @@ START_TEST(normalisations_refuse) {
     expect_error(tape, AG_ERR_RANGE, "the layer's 4 groups");
     group.groups = 3, group.epsilon = -1;
     ag_groupnorm_apply(&group, x);
-    expect_error(tape, AG_ERR_RANGE, "epsilon -1");
+    expect_error(tape, AG_ERR_RANGE, "epsilon is -1");
     ag_rmsnorm_apply(&rms, ag_cast(x, AG_F32));
-    expect_error(tape, AG_ERR_DTYPE, "rmsnorm_apply", "f32, and the layer f64");
+    expect_error(tape, AG_ERR_DTYPE, "rmsnorm_apply", "dtypes f32 and f64 differ");
     ag_rmsnorm_apply(NULL, x);
     expect_error(tape, AG_ERR_NULL, "the layer is NULL");
     ag_normalise(x, AG_AXES(3), 0);
@@ -1524,7 +1524,7 @@ START_TEST(recurrent_layers_refuse) {
     expect_error(tape, AG_ERR_SHAPE, "rnn_apply", "the state must be (1,2,3)", "test_nets.c:");
     s = (ag_rnn_state){NULL, ag_zeros(tape, AG_F32, AG_SHAPE(1, 2, 3))};
     ag_rnn_apply(&layer, x, NULL, &s, true);
-    expect_error(tape, AG_ERR_DTYPE, "rnn_apply", "the state is f32");
+    expect_error(tape, AG_ERR_DTYPE, "rnn_apply", "dtypes f64 and f32 differ");
     ag_rnn_apply(&layer, zeros(AG_SHAPE(2, 4, 3)), NULL, NULL, true);
     expect_error(tape, AG_ERR_SHAPE, "rnn_apply", "the layer's C of 2");
     ag_rnn_apply(&layer, zeros(AG_SHAPE(2, 0, 2)), NULL, NULL, true);

@@ -310,6 +310,162 @@ START_TEST(recurrent_layers) {
 }
 END_TEST
 
+/* ---- Parts of layers ---- */
+
+/* Layers begin with their handles; `part` are those that are changed. */
+typedef struct parted {
+    const char *name; /* of the function that applies it */
+    ag_tensor *(*apply)(const void *layer);
+    void *layer;
+    ag_tensor **part;
+    int parts;
+    bool any_dtype;
+} parted;
+
+static ag_tensor *input3(void) { return f32(3, 2, 3, 4); }
+static ag_tensor *image4(void) { return scattered(tape, AG_F32, AG_SHAPE(1, 3, 3, 4), 2); }
+static ag_tensor *apply_linear(const void *l) { return ag_linear_apply(l, input3()); }
+static ag_tensor *apply_embedding(const void *l) { return ag_embedding_apply(l, wholes(3)); }
+static ag_tensor *apply_conv(const void *l) { return ag_conv_apply(l, image4()); }
+static ag_tensor *apply_conv2d(const void *l) { return ag_conv2d_apply(l, image4()); }
+static ag_tensor *apply_attention(const void *l) { return ag_attention_apply(l, input3(), true); }
+static ag_tensor *apply_memory(const void *l) { return ag_attention_apply_with(l, input3(), f32(3, 2, 5, 4), NULL); }
+static ag_tensor *apply_batchnorm(const void *l) { return ag_batchnorm_apply(l, input3(), true); }
+static ag_tensor *apply_layernorm(const void *l) { return ag_layernorm_apply(l, input3()); }
+static ag_tensor *apply_groupnorm(const void *l) { return ag_groupnorm_apply(l, image4()); }
+static ag_tensor *apply_rmsnorm(const void *l) { return ag_rmsnorm_apply(l, input3()); }
+static ag_tensor *apply_rnn(const void *l) { return ag_rnn_apply(l, input3(), NULL, NULL, false); }
+static ag_tensor *apply_cell(const void *l) {
+    ag_lstm_state state = {f32(2, 3, 5, 0), f32(2, 3, 5, 0)};
+    return ag_lstm_cell_apply(l, f32(2, 3, 4, 0), &state);
+}
+
+/* A released handle whose slot is taken again by the tensor number `skipped` that is recorded. */
+static ag_tensor *released(ag_tensor *x, int skipped) {
+    const ag_mark mark = ag_tape_mark(tape);
+    for (int i = 0; i < skipped; i++) ag_scalar(tape, AG_F32, 0);
+    ag_tensor *twin = ag_parameter(tape, ag_dtype_of(x), ag_shape_of(x), ag_data(x));
+    ag_tape_rewind(tape, mark);
+    return twin;
+}
+
+static void refuse_part(const parted *p, int i, ag_tensor *wrong, const char *what) {
+    const ag_mark mark = ag_tape_mark(tape);
+    ag_tensor *right = p->part[i];
+    p->part[i] = wrong;
+    p->apply(p->layer);
+    p->part[i] = right;
+    const char *text = ag_tape_error(tape), *name = strstr(text, p->name);
+    ck_assert_msg(ag_tape_status(tape) != AG_OK && name && name[strlen(p->name)] == ':', "%s, part %d, %s: \"%s\"",
+                  p->name, i, what, text);
+    ag_clear_error(tape);
+    ag_tape_rewind(tape, mark);
+}
+
+START_TEST(parts_of_layers) {
+    enum { SKIPPED = 60 };
+    ag_tape *other = ag_tape_new();
+    ag_tensor *foreign = ag_zeros(other, AG_F32, AG_SCALAR), *nil = nil_of(tape);
+    ag_linear linear;
+    ag_embedding embedding;
+    ag_conv conv;
+    ag_conv2d conv2d;
+    ag_attention many;
+    ag_batchnorm batchnorm;
+    ag_layernorm layernorm;
+    ag_groupnorm groupnorm;
+    ag_rmsnorm rmsnorm;
+    ag_rnn rnn;
+    ag_lstm_cell cell;
+    ag_linear_init(&linear, tape, AG_F32, 4, 3);
+    ag_embedding_init(&embedding, tape, AG_F32, 4, 3);
+    ag_conv_init(&conv, tape, AG_F32, 4, 3, AG_SHAPE(2, 2), NULL);
+    ag_conv2d_init(&conv2d, tape, AG_F32, 4, 3, 2);
+    ag_attention_init(&many, tape, AG_F32, 4, 2);
+    ag_batchnorm_init(&batchnorm, tape, AG_F32, 4);
+    ag_layernorm_init(&layernorm, tape, AG_F32, 4);
+    ag_groupnorm_init(&groupnorm, tape, AG_F32, 4, 2);
+    ag_rmsnorm_init(&rmsnorm, tape, AG_F32, 4);
+    ag_rnn_init(&rnn, tape, AG_F32, &(ag_rnn){.in = 4, .hidden = 3, .layers = 1, .cell = AG_CELL_GRU}, NULL);
+    ag_lstm_cell_init(&cell, tape, AG_F32, 4, 5);
+    const parted all[] = {
+        {"linear_apply", apply_linear, &linear, &linear.weight, 2, false},
+        {"embedding_apply", apply_embedding, &embedding, &embedding.weight, 1, true},
+        {"conv_apply", apply_conv, &conv, &conv.weight, 2, false},
+        {"conv2d_apply", apply_conv2d, &conv2d, &conv2d.weight, 2, false},
+        {"attention_apply", apply_attention, &many, &many.query.weight, 8, false},
+        {"attention_apply_with", apply_memory, &many, &many.query.weight, 8, false},
+        {"batchnorm_apply", apply_batchnorm, &batchnorm, &batchnorm.gamma, 4, false},
+        {"layernorm_apply", apply_layernorm, &layernorm, &layernorm.gamma, 2, false},
+        {"groupnorm_apply", apply_groupnorm, &groupnorm, &groupnorm.gamma, 2, false},
+        {"rmsnorm_apply", apply_rmsnorm, &rmsnorm, &rmsnorm.gamma, 1, false},
+        {"rnn_apply", apply_rnn, &rnn, &rnn.parts[0].input_weight, 4, false},
+        {"lstm_cell_apply", apply_cell, &cell, &cell.input_weight, 3, false},
+    };
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        const parted *p = &all[k];
+        ACCEPTED(p->apply(p->layer));
+        for (int i = 0; i < p->parts; i++) {
+            ck_assert(!ag_is_nil(p->part[i]));
+            refuse_part(p, i, nil, "nil");
+            refuse_part(p, i, foreign, "of another tape");
+            refuse_part(p, i, ag_unsqueeze(p->part[i], 0), "with one axis more");
+            if (!p->any_dtype) refuse_part(p, i, ag_cast(p->part[i], AG_F64), "of another dtype");
+            for (int skipped = 0; skipped < SKIPPED; skipped++)
+                refuse_part(p, i, released(p->part[i], skipped), "released");
+        }
+    }
+    ag_tape_free(other);
+}
+END_TEST
+
+START_TEST(clipped_gradients) {
+    ag_tape *other = ag_tape_new();
+    ag_tensor *right[] = {f32(2, 2, 3, 0), f32(1, 3, 0, 0)}, *g[2];
+    ag_tensor *const wrong[] = {ag_zeros(other, AG_F32, AG_SHAPE(3)), ag_cast(right[1], AG_F64), nil_of(tape), NULL,
+                                released(right[1], 0)};
+    static const ag_status status[] = {AG_ERR_TAPE, AG_ERR_DTYPE, AG_ERR_NIL, AG_ERR_NULL, AG_ERR_TAPE};
+    for (int i = 0; i < 5; i++) {
+        g[0] = right[0], g[1] = wrong[i];
+        REFUSED(ag_clip_norm(2, g, 1), status[i], "clip_norm: a");
+        REFUSED(ag_clip_value(2, g, 1), status[i], "clip_value: a");
+        ck_assert(g[0] == right[0] && g[1] == wrong[i]);
+    }
+    ag_tape_free(other);
+}
+END_TEST
+
+/* ---- Messages that name what was given, and nothing else ---- */
+
+START_TEST(names_in_messages) {
+    ag_tensor *x = f32(2, 2, 4, 0), *zeros = ag_zeros(tape, AG_F64, AG_SHAPE(2, 2)), *i = ag_cast(x, AG_I64);
+    ag_tensor *b = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3)), *line = f32(1, 4, 0, 0);
+    REFUSED(ag_eval(ag_solve(zeros, b)), AG_ERR_SINGULAR, "solve: a (2,2) and b (2,3): the matrix is singular");
+    REFUSED(ag_eval(ag_inverse(zeros)), AG_ERR_SINGULAR, "inverse: x (2,2): the matrix is singular");
+    REFUSED(ag_eval(ag_multinomial(ag_full(tape, AG_F64, AG_SHAPE(3), -1), 2, true)), AG_ERR_RANGE,
+            "multinomial: x (3): weight -1");
+    REFUSED(ag_draw_poisson(i), AG_ERR_DTYPE, "draw_poisson: x i64 (2,4): needs f32 or f64 [");
+    REFUSED(ag_draw_normal(i, i), AG_ERR_DTYPE, "parameters must be f32 or f64, and of one dtype");
+    REFUSED(ag_pairwise_distance(x, line, 2), AG_ERR_SHAPE, "(4): the vectors must have one shape [");
+    REFUSED(ag_cosine_embedding(x, x, x, 0), AG_ERR_SHAPE, "there must be a sign for each vector");
+    REFUSED(ag_mse(x, i), AG_ERR_DTYPE, "all must be f32, or all f64 [");
+    REFUSED(ag_cross_entropy(i, wholes(2)), AG_ERR_DTYPE, "the first must be f32 or f64");
+    REFUSED(ag_normalise(x, AG_AXES(0), -1), AG_ERR_RANGE, "normalise: x f32 (2,4): epsilon is -1: 0 or more");
+    REFUSED(ag_normalise(x, AG_AXES(2), 0), AG_ERR_AXIS, "normalise: x f32 (2,4): axis ");
+    REFUSED(ag_normalise(x, AG_AXES(1, -1), 0), AG_ERR_AXIS, "normalise: x f32 (2,4): axis ");
+    REFUSED(ag_normalise(x, (ag_axes){.count = -2}, 0), AG_ERR_AXIS, "normalise: ");
+    REFUSED(ag_normalise(x, (ag_axes){.count = AG_MAX_RANK + 1}, 0), AG_ERR_AXIS, "normalise: ");
+    REFUSED_APART(ag_normalise(NULL, AG_AXES(0), 0), AG_ERR_NULL, "normalise: x NULL");
+    REFUSED(ag_weight_norm(x, ag_zeros(tape, AG_F64, AG_SHAPE(4)), 1), AG_ERR_DTYPE, "dtypes f32 and f64 differ");
+    REFUSED_APART(ag_zeros_like(NULL), AG_ERR_NULL, "zeros_like: x NULL");
+    REFUSED_APART(ag_ones_like(NULL), AG_ERR_NULL, "ones_like: x NULL");
+    REFUSED(ag_eigvalsh(x), AG_ERR_SHAPE, "eigvalsh: x f32 (2,4)");
+    REFUSED(ag_svdvals(line), AG_ERR_SHAPE, "svdvals: x f32 (4)");
+    REFUSED(ag_assign(x, x), AG_ERR_TAPE, "only a variable or a parameter");
+    REFUSED(ag_hessian(x, x), AG_ERR_SHAPE, "there are 8 elements: one is wanted");
+}
+END_TEST
+
 /* ---- Layers that are made ---- */
 
 static ag_tensor *strange;
@@ -907,6 +1063,9 @@ int main(void) {
     tcase_add_test(t, normalisation);
     tcase_add_test(t, recurrent);
     tcase_add_test(t, recurrent_layers);
+    tcase_add_test(t, parts_of_layers);
+    tcase_add_test(t, clipped_gradients);
+    tcase_add_test(t, names_in_messages);
     tcase_add_test(t, made_layers);
     t = tape_group(suite, "training");
     tcase_add_test(t, metrics);

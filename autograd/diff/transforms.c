@@ -19,7 +19,7 @@ static bool real_inputs(const char *name, int n, ag_tensor *const x[], ag_tensor
 
 static bool one_element(const char *name, ag_tensor *y) {
     if (y->layout->size == 1) return true;
-    ag__fail(name, 1, &y, AG_ERR_SHAPE, "y has %lld elements: one is wanted", (long long)y->layout->size);
+    ag__fail(name, 1, &y, AG_ERR_SHAPE, "there are %lld elements: one is wanted", (long long)y->layout->size);
     return false;
 }
 

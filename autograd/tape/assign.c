@@ -5,7 +5,7 @@
 bool ag__is_changeable(const char *name, ag_tensor *v) {
     if (!ag__usable(name, v)) return false;
     if (!(v->flags & AG__VARIABLE))
-        ag__fail(name, 1, &v, AG_ERR_TAPE, "x must be a variable or a parameter to be given another value");
+        ag__fail(name, 1, &v, AG_ERR_TAPE, "only a variable or a parameter can be given another value");
     else if (v->tape->evaluating)
         ag__fail(name, 1, &v, AG_ERR_TAPE, "an operation that is being evaluated cannot change a variable");
     else return true;

@@ -58,9 +58,24 @@ static void put_part(text *t, const char *s, size_t most) {
 
 static void put_text(text *t, const char *s) { put_part(t, s, t->room); }
 
+enum { SHOWN = 4 };
+
+/* The first of the inputs that the caller may have given; returns how many there are. */
+static int given(int n, ag_tensor *const x[], ag_tensor *shown[SHOWN]) {
+    int m = 0;
+    for (int i = 0; i < n; i++) {
+        if (x[i] && x[i]->op && x[i]->op->flags & AG__INNER) continue;
+        if (m < SHOWN) shown[m] = x[i];
+        m++;
+    }
+    return m;
+}
+
 /* "a (3,4) and b (5,6)"; labels replace the letters, cut so that the rest has room. */
-static void put_inputs(text *t, int n, ag_tensor *const x[]) {
-    for (int i = 0; i < n && i < 4; i++) {
+static void put_inputs(text *t, int n, ag_tensor *const all[]) {
+    ag_tensor *x[SHOWN];
+    n = given(n, all, x);
+    for (int i = 0; i < n && i < SHOWN; i++) {
         const ag_tensor *a = x[i];
         const bool known = a && !(a->flags & (AG__NIL | AG__STALE));
         const char letter[2] = {(char)(n == 1 ? 'x' : 'a' + i), 0};
@@ -77,7 +92,7 @@ static void put_inputs(text *t, int n, ag_tensor *const x[]) {
         put_text(t, ag__format_extents(extents, a->layout->rank, a->layout->extent));
         put_text(t, ")");
     }
-    if (n > 4) put(t, " and %d more", n - 4);
+    if (n > SHOWN) put(t, " and %d more", n - SHOWN);
 }
 
 static bool is_closed(const ag_tape *tape) { return tape->inside.callback >= AG__NOTATION; }

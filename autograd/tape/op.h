@@ -58,6 +58,9 @@ void ag__draw_taken(ag_tape *tape);
 
 enum { AG__MOST_INPUTS = 8, AG__MOST_BYTES = 8 }; /* of an elementwise operation; of an element */
 
+/* A flag beside the public ones: functions record this operation for others, as whose input a message leaves it out. */
+#define AG__INNER 32768u
+
 static inline bool ag__is_real(int dtype) { return dtype == AG_F32 || dtype == AG_F64; }
 
 /* Whether elements of this dtype are accepted by an elementwise operation: there is a kernel, or a trace. */

@@ -102,6 +102,13 @@ def made(name, gives, parameters):
     return f"static ag_tensor *call_{name}(caller *c) {{\n" + "".join(f"    {line}\n" for line in body) + "}\n"
 
 
+def tensors(parameters):
+    """How many inputs an error may list: so many tensors are given; -1 if there may be more, in structs, lists or texts."""
+    kinds = [normal(kind) for kind, _ in parameters]
+    plain = all(kind in ("ag_tensor *", "ag_tape *") or not {"*", "["} & set(kind) for kind in kinds)
+    return kinds.count("ag_tensor *") if plain else -1
+
+
 def main():
     target, *headers = sys.argv[1:]
     paths = sorted(map(pathlib.Path, headers), key=lambda path: path.parts[-2:])
@@ -109,13 +116,13 @@ def main():
     for name, gives, parameters in functions(path.read_text(encoding="utf-8") for path in paths):
         try:
             texts.append(made(name, gives, parameters))
-            names.append(name)
+            names.append((name, tensors(parameters)))
         except KeyError as kind:
             left.append(f"{name}: {kind.args[0]}")
     if target == "-":
         print(f"{len(names)} functions; without:", *left, sep="\n")
         return
-    table = "".join(f'    {{"{name[3:]}", call_{name}}},\n' for name in names)
+    table = "".join(f'    {{"{name[3:]}", call_{name}, {inputs}}},\n' for name, inputs in names)
     text = "/* made by tests/fuzz/functions.py */\n" + "".join(texts)
     text += f"static const callable callables[] = {{\n{table}}};\nenum {{ CALLABLES = {len(names)} }};\n"
     pathlib.Path(target).write_text(text, encoding="utf-8")
