@@ -35,7 +35,7 @@ typedef struct ag_batchnorm_nodes {
 } ag_batchnorm_nodes;
 
 /* ag_batchnorm_init -- a layer for C = channels features, with gamma 1 and beta 0
- * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real */
+ * Errors: AG_ERR_RANGE unless channels is at least 1; AG_ERR_DTYPE unless dtype is real; as ag_full */
 AG_API ag_status ag_batchnorm_init(ag_batchnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels);
 
 /* ag_batchnorm_init_with -- the same with options: a name, no beta, other initialisers
@@ -85,7 +85,7 @@ typedef struct ag_layernorm_nodes {
 } ag_layernorm_nodes;
 
 /* ag_layernorm_init -- a layer for C = features, with gamma 1 and beta 0
- * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
+ * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real; as ag_full */
 AG_API ag_status ag_layernorm_init(ag_layernorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
 
 /* ag_layernorm_init_with -- the same with options: a name, no beta, other initialisers
@@ -121,7 +121,8 @@ typedef struct ag_groupnorm {
 } ag_groupnorm;
 
 /* ag_groupnorm_init -- a layer for C = channels, with gamma 1 and beta 0
- * Errors: AG_ERR_RANGE unless channels >= 1 is a multiple of groups >= 1; AG_ERR_DTYPE unless dtype is real */
+ * Errors: AG_ERR_RANGE unless channels >= 1 is a multiple of groups >= 1; AG_ERR_DTYPE unless dtype is real; as
+ *         ag_full */
 AG_API ag_status ag_groupnorm_init(ag_groupnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t channels,
                                    int64_t groups);
 
@@ -146,7 +147,7 @@ typedef struct ag_rmsnorm {
 } ag_rmsnorm;
 
 /* ag_rmsnorm_init -- a layer for C = features, with gamma 1
- * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real */
+ * Errors: AG_ERR_RANGE unless features is at least 1; AG_ERR_DTYPE unless dtype is real; as ag_full */
 AG_API ag_status ag_rmsnorm_init(ag_rmsnorm *layer, ag_tape *tape, ag_dtype dtype, int64_t features);
 
 /* ag_rmsnorm_init_with -- the same with options: a name, another initialiser

@@ -152,7 +152,7 @@ AG_API ag_tensor *ag_repeat(ag_tensor *x, ag_shape times);
  * Shape:  x (…,n,…) -> (…,n·times,…)
  * Dtype:  any
  * Grad:   x̄ = Σ ȳ over the repetitions
- * Errors: AG_ERR_AXIS; AG_ERR_RANGE for times < 0
+ * Errors: AG_ERR_AXIS; AG_ERR_RANGE for times < 0; AG_ERR_SHAPE for more elements than can be counted
  * Source: torch.repeat_interleave, numpy.repeat */
 AG_API ag_tensor *ag_repeat_interleave(ag_tensor *x, int64_t times, int axis);
 

@@ -11,11 +11,6 @@ def numpys(function):
     return lambda *x: torch.from_numpy(np.asarray(function(*[v.detach().numpy() for v in x])))
 
 
-def by_sign(x, above, below):
-    """One function above 0 and another below, in f64 so that PyTorch's own rounding does not matter."""
-    return torch.where(x > 0, above, below)
-
-
 def rounded(call):
     """In f64, rounded to the argument's dtype."""
     return lambda *x: call(*[v.double() for v in x]).to(x[0].dtype)

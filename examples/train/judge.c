@@ -9,8 +9,6 @@ enum { AT_A_TIME = 1024 };
 
 /* ---- Losses */
 
-ag_dtype target_dtype(const description *d) { return d->loss == CROSS_ENTROPY || d->loss == HINGE ? AG_I64 : AG_F32; }
-
 ag_tensor *loss_of(const description *d, ag_tensor *scores, ag_tensor *target) {
     if (d->loss == CROSS_ENTROPY) return ag_cross_entropy(scores, target);
     if (d->loss == HINGE) return ag_hinge(scores, target);

@@ -181,7 +181,6 @@ typedef struct judgement {
 } judgement;
 
 ag_tensor *loss_of(const description *d, ag_tensor *scores, ag_tensor *target);
-ag_dtype target_dtype(const description *d);
 /* The samples are those of `which`, or all for NULL. */
 bool judge(judgement *j, model *m, const description *d, ag_tape *tape, const samples *s, int64_t n,
            const int64_t *which);
