@@ -224,7 +224,7 @@ START_TEST(test_arguments) {
     const char *path = saved("a.npz");
     ag_tensor *v[] = {w, b, ag_arange(tape, AG_I64, 1)};
     ag_load(path, 3, v, NULL, NULL);
-    expect_error(tape, AG_ERR_TAPE, "load", "must be a variable", "test_load.c:");
+    expect_error(tape, AG_ERR_TAPE, "load", "only a variable or a parameter", "test_load.c:");
     ag_load(NULL, MODEL, NULL, NULL);
     expect_error(tape, AG_ERR_NULL, "path");
     ck_assert_int_eq(ag_load(path, 1, NULL, NULL, NULL), AG_ERR_NULL);
