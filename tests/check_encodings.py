@@ -1,4 +1,4 @@
-"""Machine code against the assembler: check_encodings.py PROGRAM AS [INSTRUCTION_SET...]
+"""Machine code against the assembler: check_encodings.py PROGRAM AS INSTRUCTION_SET...
 
 Each form of instruction that an encoder can emit is put into a loop, with registers of each class and operands in each
 place, and assembled by the encoder (PROGRAM is encodings.c). The same loop is written here as text, from the
@@ -32,7 +32,6 @@ DTYPE = {name: i for i, name in enumerate(enumerators("autograd/types.h", "typed
 BYTES = {DTYPE["AG_BOOL"]: 1, DTYPE["AG_F32"]: 4, DTYPE["AG_F64"]: 8}
 LANES = 32  # of folds; in builds with tiny limits fewer
 
-BASES = ["r8", "r9", "r10", "r11", "rbx", "r12", "r13", "r14", "r15"]
 ARITHMETIC = {
     "AG_TRACE_ADD": "vadd", "AG_TRACE_SUB": "vsub", "AG_TRACE_MUL": "vmul", "AG_TRACE_DIV": "vdiv", "AG_TRACE_MAX": "vmax",
     "AG_TRACE_MIN": "vmin", "AG_TRACE_AND": "vand", "AG_TRACE_OR": "vor", "AG_TRACE_XOR": "vxor", "AG__AND_NOT": "vandn",
@@ -74,7 +73,7 @@ def copied(i, **changes):
 
 
 class Machine:
-    """An ag__machine, and its code as text."""
+    """An ag__machine; a subclass has its code as text."""
 
     def __init__(self, unit, lanes, slots, pool, loop, before=(), ahead=(), join=(), after=(), ways=1, folds=(), frame=0):
         self.unit, self.lanes, self.slots, self.pool, self.ways, self.folds = unit, lanes, slots, pool, ways, list(folds)
@@ -85,8 +84,8 @@ class Machine:
         self.base = {}
         for i in self.ahead + self.loop:
             of_slot = i.code == "AG__STORE" or (i.b < 0 and i.place == "AG__IN_SLOT")
-            if of_slot and i.at not in self.base and len(self.base) < len(BASES):
-                self.base[i.at] = BASES[len(self.base)]
+            if of_slot and i.at not in self.base and len(self.base) < len(self.bases):
+                self.base[i.at] = self.bases[len(self.base)]
 
     def line(self):
         words = [self.unit.name, self.lanes, self.ways, len(self.folds), self.frame, len(self.slots)]
@@ -103,7 +102,28 @@ class Machine:
     def bits(self, wide):
         return self.lanes * (64 if wide else 32)
 
-    # The text of what is the same for all vectors of x86-64.
+    def label(self):
+        self.labels += 1
+        return f"label_{self.number}_{self.labels}"
+
+    def actual(self, i):
+        """With the registers of folds' lanes."""
+        real = copied(i)
+        for name in ("y", "a", "b"):
+            if getattr(i, name) >= 64:
+                copy, fold = divmod(getattr(i, name) - 64, 3)
+                setattr(real, name, self.lane_register(fold, self.vector + copy))
+        return real
+
+    def lane_register(self, fold, number):
+        return self.unit.registers - (len(self.folds) - fold) * (LANES // self.lanes) + number
+
+
+class X86(Machine):
+    """The text of what is the same for all vectors of x86-64."""
+
+    bases = ["r8", "r9", "r10", "r11", "rbx", "r12", "r13", "r14", "r15"]
+    head, listed = ".intel_syntax noprefix", ["-m", "i386:x86-64", "-M", "intel"]
 
     def write(self, number):
         self.number, self.out, self.labels = number, [], 0
@@ -133,10 +153,6 @@ class Machine:
         self.out += lines
         if any(line.startswith(("mov rax,", "lea rax,")) for line in lines):
             self.known = None
-
-    def label(self):
-        self.labels += 1
-        return f"label_{self.number}_{self.labels}"
 
     def enter(self):
         saved = len(self.base) >= 5
@@ -170,18 +186,6 @@ class Machine:
         self.known = None
         for i in instructions:
             self.unit.write(self, self.actual(i))
-
-    def actual(self, i):
-        """With the registers of folds' lanes."""
-        real = copied(i)
-        for name in ("y", "a", "b"):
-            if getattr(i, name) >= 64:
-                copy, fold = divmod(getattr(i, name) - 64, 3)
-                setattr(real, name, self.lane_register(fold, self.vector + copy))
-        return real
-
-    def lane_register(self, fold, number):
-        return self.unit.registers - (len(self.folds) - fold) * (LANES // self.lanes) + number
 
     def move_lanes(self, load):
         self.known = None
@@ -277,11 +281,18 @@ class Machine:
         return f"[rip + pool_{self.number} + {at}]"
 
 
+def no_more(unit, forms):
+    """The machines of one instruction set alone: none."""
+    return []
+
+
 class Avx2:
+    machine, slot_rounds, frames = X86, 3, (4032, 4096, 8064)
     name, bits, registers, scratch = "avx2", 256, 15, 15
     whole, all_masks = "vmovups", ()
     classes = [0, 5, 8, 14]
     own_frame = 96
+    more = no_more
     without = ["AG__SCALE", "AG__WHOLE_MUL", *WHOLE_CONVERSIONS]
 
     def begin(self):
@@ -448,10 +459,12 @@ class Avx2:
 
 
 class Avx512:
+    machine, slot_rounds, frames = X86, 3, (4032, 4096, 8064)
     name, bits, registers, scratch = "avx512", 512, 31, 31
     whole, all_masks = "{evex} vmovupd", range(1, 8)
     classes = [1, 12, 17, 30]
     own_frame = 0
+    more = no_more
     without = []
     masks = 6
 
@@ -722,6 +735,360 @@ class Avx512:
             m.emit("{load} {evex} " + form.format(y, last))
 
 
+class A64(Machine):
+    """The text of what surrounds vectors of A64."""
+
+    bases = [f"x{reg}" for reg in [*range(4, 16), *range(19, 29)]]
+    head, listed = ".arch armv8-a", ["-m", "aarch64"]
+
+    def write(self, number):
+        self.number, self.out, self.labels = number, [], 0
+        self.vector, self.tail = 0, False
+        shared = [i for i in self.ahead + self.loop if i.code == "AG__STORE" or (i.b < 0 and i.place == "AG__IN_SLOT")]
+        self.indexed = any(i.at not in self.base or self.slots[i.at][1] for i in shared)
+        self.saves = bool(self.folds) or any(i.y >= 8 for i in self.before + self.ahead + self.loop + self.join)
+        self.emit(".balign 64", f"machine_{number}:", f"pool_{number}:")
+        for bits, wide in self.pool:
+            self.emit(f".quad {bits}, {bits}" if wide else f".long {bits}, {bits}, {bits}, {bits}")
+        if any(i.code == "AG__RARELY" for i in self.before + self.ahead + self.loop):
+            self.stub()
+        self.enter()
+        self.run(self.before)
+        if self.indexed:
+            self.emit("mov x2, #0")
+        if self.folds:
+            self.rounds(self.ahead, LANES // self.lanes, self.ways, True)
+        elif self.ahead:
+            self.rounds(self.ahead, self.ways, self.ways, False)
+        else:
+            self.rounds(self.loop, 4 if len(self.loop) <= 6 else 2, 1, False)
+        self.rounds(self.loop, 1, 1, False)
+        self.rest()
+        self.run(self.join)
+        for i in self.after:
+            self.store_single(i)
+        self.leave()
+        return self.out
+
+    def emit(self, *lines):
+        self.out += lines
+
+    def far(self, base, offset, log, near):
+        """The place of an access of 2^log bytes; `near` becomes a base that has it in reach."""
+        if offset >> log >= 4096:
+            self.emit(f"add {near}, {base}, #{offset >> 12}, lsl #12")
+            base, offset = near, offset % 4096
+        return f"[{base}, #{offset}]"
+
+    def load_general(self, reg, base, offset):
+        self.emit(f"ldr {reg}, {self.far(base, offset, 3, reg)}")
+
+    def number_in(self, reg):
+        self.emit(f"movz {reg}, #0", *[f"movk {reg}, #0, lsl #{16 * i}" for i in (1, 2, 3)])
+
+    def stub(self):
+        """The subroutine that saves all registers for a call."""
+        kept = [("stp", "ldp", f"x{r}, x{r + 1}", 8 * r) for r in range(0, 16, 2)]
+        kept += [("stp", "ldp", f"q{r}, q{r + 1}", 144 + 16 * r) for r in range(0, 32, 2)]
+        kept.append(("str", "ldr", "x30", 128))
+        self.emit(f"stub_{self.number}:", "sub sp, sp, #656", *[f"{store} {what}, [sp, #{at}]" for store, _, what, at in kept])
+        self.emit("add x0, sp, #144", "mov w1, w17", "mov x2, x16", "mov w3, #16")
+        self.number_in("x16")
+        self.emit("blr x16", *[f"{load} {what}, [sp, #{at}]" for _, load, what, at in kept], "add sp, sp, #656", "ret")
+
+    def saved(self):
+        pairs = [(f"d{r}, d{r + 1}", 8 * r - 48) for r in range(8, 16, 2)] if self.saves else []
+        return pairs + ([(f"x{r}, x{r + 1}", 8 * r - 72) for r in range(19, 29, 2)] if len(self.base) > 12 else [])
+
+    def enter(self):
+        after = self.label()
+        self.emit(f"entry_{self.number}:", "cmp x0, #0", f"b.gt {after}", "ret", f"{after}:")
+        self.emit("stp x29, x30, [sp, #-160]!", "mov x29, sp", *[f"stp {what}, [sp, #{at}]" for what, at in self.saved()])
+        if self.frame:
+            self.emit(f"sub sp, sp, #{self.frame}")
+        self.emit(f"adr x3, pool_{self.number}")
+        for slot in range(len(self.slots)):
+            if slot in self.base:
+                self.load_general(self.base[slot], "x1", 8 * slot)
+
+    def leave(self):
+        if self.frame:
+            self.emit(f"add sp, sp, #{self.frame}")
+        self.emit(*[f"ldp {what}, [sp, #{at}]" for what, at in self.saved()], "ldp x29, x30, [sp], #160", "ret")
+
+    def run(self, instructions):
+        for i in instructions:
+            self.unit.write(self, self.actual(i))
+
+    def unless(self, condition, label):
+        """A branch that reaches anything."""
+        over = self.label()
+        self.emit(f"b.{condition} {over}", f"b {label}", f"{over}:")
+
+    def rounds(self, instructions, vectors, at_once, folds):
+        step, skip, top = vectors * self.lanes, self.label(), self.label()
+        self.emit(f"subs x0, x0, #{step}")
+        self.unless("ge", skip)
+        if folds:
+            self.move_lanes(True)
+        self.emit(".balignl 16, 0xd503201f", f"{top}:")
+        begin = len(self.out)
+        for self.vector in range(0, vectors, at_once):
+            self.run(instructions)
+        self.vector = 0
+        for slot, (dtype, lanes, _) in enumerate(self.slots):
+            if slot in self.base and not lanes:
+                self.emit(f"add {self.base[slot]}, {self.base[slot]}, #{step * BYTES[dtype]}")
+        if self.indexed:
+            self.emit(f"add x2, x2, #{step}")
+        self.emit(f"subs x0, x0, #{step}")
+        if sum(not line.endswith(":") for line in self.out[begin:]) < 1 << 18:
+            self.emit(f"b.ge {top}")
+        else:
+            self.unless("lt", top)
+        if folds:
+            self.move_lanes(False)
+        self.emit(f"{skip}:", f"add x0, x0, #{step}")
+
+    def rest(self):
+        skip = self.label()
+        self.emit("cmp x0, #0")
+        self.unless("gt", skip)
+        self.tail = True
+        self.run(self.loop)
+        self.tail = False
+        self.emit(f"{skip}:")
+
+    def store_single(self, i):
+        if i.place == "AG__IN_POOL":
+            self.load_general("x17", "x3", 16 * i.at)
+        else:
+            self.load_general("x17", "sp", i.at)
+        self.load_general("x16", "x1", 8 * i.k)
+        if i.truth:
+            self.emit("and w17, w17, #1", "strb w17, [x16]")
+        else:
+            self.emit(f"str {'x' if i.wide else 'w'}17, [x16]")
+
+    def address(self, slot):
+        if slot in self.base:
+            return self.base[slot]
+        self.load_general("x16", "x1", 8 * slot)
+        return "x16"
+
+    def element(self, i):
+        """Base and offset of the vector's elements of a slot."""
+        dtype, lanes, _ = self.slots[i.at]
+        size, at, base = BYTES[dtype], (self.vector + i.copy) * self.lanes, self.address(i.at)
+        if lanes:
+            self.emit(f"and w17, w2, #{LANES - 1}", f"add x17, {base}, x17, lsl #{size.bit_length() - 1}")
+            return "x17", at % LANES * size
+        if base == "x16":
+            self.emit(f"add x16, x16, x2, lsl #{size.bit_length() - 1}")
+        return base, at * size
+
+    def lanes_of(self, slot, number):
+        return self.address(slot), number * self.lanes * BYTES[self.slots[slot][0]]
+
+    def move(self, load, size, reg, base, offset):
+        log = size.bit_length() - 1
+        self.emit(f"{'ldr' if load else 'str'} {'bhsdq'[log]}{reg}, {self.far(base, offset, log, 'x16')}")
+
+    def move_outside(self, i):
+        load = i.code == "AG__LOAD"
+        self.move(load, self.bits(i.wide) // 8, i.y if load else i.a, *self.lanes_of(i.at, i.k))
+
+    def move_lanes(self, load):
+        for fold, slot in enumerate(self.folds):
+            size = self.lanes * BYTES[self.slots[slot][0]]
+            for number in range(LANES // self.lanes):
+                self.move(load, size, self.lane_register(fold, number), *self.lanes_of(slot, number))
+
+    def move_elements(self, load, i, reg):
+        """A whole vector, or as many elements as are left: one, or up to three of four."""
+        size = BYTES[self.slots[i.at][0]]
+        base, offset = self.element(i)
+        if not self.tail:
+            self.move(load, self.lanes * size, reg, base, offset)
+            return
+        end = self.label()
+        self.move(load, size, reg, base, offset)
+        if self.lanes == 4:
+            self.emit(f"tbz w0, #1, {end}")
+            self.move(load, 2 * size, reg, base, offset)
+            self.emit(f"tbz w0, #0, {end}", f"add x16, {base}, #{offset + 2 * size}")
+            self.emit(f"{'ld1' if load else 'st1'} {{v{reg}.{'b' if size == 1 else 's'}}}[2], [x16]", f"{end}:")
+
+
+class Neon:
+    machine, slot_rounds, frames = A64, 8, (16, 1008, 2016)
+    name, bits, registers = "neon", 128, 30
+    classes = [0, 7, 12, 29]
+    own_frame = 0
+    without = ["AG__SCALE", "AG__LOW_MUL"]
+
+    def more(self, forms):
+        """What is far: constants, slots and attributes behind many others, and the end of a long loop."""
+        wide = forms.widths[-1]
+        many = [(bits, True) for bits in range(9000)]
+        ones = [Instruction("AG__LOAD", wide, y=1, place="AG__IN_POOL", at=at) for at in (0, 4095, 4096, 4097, 8999)]
+        yield forms.machine(ones, pool=many, after=[Instruction("AG__STORE", 1, place="AG__IN_POOL", at=8999, k=0)])
+        slots = forms.slots * (9000 // len(forms.slots))
+        places = [at for at, (dtype, _, _) in enumerate(slots) if BYTES[dtype] == (8 if wide else 4)]
+        loop = [Instruction("AG__LOAD", wide, y=1, place="AG__IN_SLOT", at=at) for at in places[:30] + places[-30:]]
+        loop += [Instruction("AG__STORE", wide, a=1, at=at) for at in places[-30:]]
+        single = {"y": 3, "place": "AG__IN_SINGLE"}
+        before = [Instruction("AG__LOAD", wide, at=at, **single) for at in (places[0], places[-1])]
+        before += [Instruction("AG__LOAD", wide, y=4, place="AG__IN_ATTRIBUTES", at=at, k=at) for at in (4095, 4096, 8000)]
+        yield forms.machine(loop, slots=slots, before=before)
+        yield forms.machine([Instruction("AG__RARELY", wide, y=1, a=2, b=3)] * (8300 if forms.lanes == 4 else 11000))
+
+    def vector(self, m, wide):
+        return "2d" if wide else "4s" if m.lanes == 4 else "2s"
+
+    def load(self, m, i, y):
+        if i.place == "AG__IN_FRAME":
+            m.move(True, 16, y, "sp", i.at)
+        elif i.place == "AG__IN_POOL":
+            m.move(True, 16, y, "x3", 16 * i.at)
+        elif i.place == "AG__IN_LANES":
+            m.move_outside(i)
+        elif i.place == "AG__IN_SINGLE":
+            m.load_general("x16", "x1", 8 * i.at)
+            m.emit(f"ld1r {{v{y}.{'16b' if i.truth else '2d' if i.wide else '4s'}}}, [x16]")
+            if i.truth:
+                m.emit(f"cmtst v{y}.16b, v{y}.16b, v{y}.16b")
+        elif i.place in ("AG__IN_ATTRIBUTES", "AG__IN_ATTRIBUTES_WHOLE"):
+            m.load_general("x16", "x2", 8 * i.at)
+            m.move(True, 8, y, "x16", 8 * i.k)
+            if i.place == "AG__IN_ATTRIBUTES_WHOLE":
+                m.emit(f"fcvtzs x16, d{y}", f"dup v{y}.2d, x16")
+            elif i.wide:
+                m.emit(f"dup v{y}.2d, v{y}.d[0]")
+            else:
+                m.emit(f"fcvt s{y}, d{y}", f"dup v{y}.4s, v{y}.s[0]")
+        else:
+            m.move_elements(True, i, y)
+            if i.truth:
+                m.emit(f"cmtst v{y}.8b, v{y}.8b, v{y}.8b", f"sxtl v{y}.8h, v{y}.8b", f"sxtl v{y}.4s, v{y}.4h")
+                m.emit(*[f"sxtl v{y}.2d, v{y}.2s"] * i.wide)
+
+    def store(self, m, i):
+        if i.truth:
+            m.emit(*[f"xtn v31.2s, v{i.a}.2d"] * i.wide, f"xtn v31.4h, v{31 if i.wide else i.a}.4s")
+            m.emit("xtn v31.8b, v31.8h", "ushr v31.8b, v31.8b, #7")
+        m.move_elements(False, i, 31 if i.truth else i.a)
+
+    def last(self, m, i):
+        if i.b < 0:
+            self.load(m, i, 31)
+        return i.b if i.b >= 0 else 31
+
+    def choose(self, m, y, truth, a, b):
+        """a where there is truth, b elsewhere."""
+        if y == truth:
+            m.emit(f"bsl v{y}.16b, v{a}.16b, v{b}.16b")
+        elif y == a:
+            m.emit(f"bif v{y}.16b, v{b}.16b, v{truth}.16b")
+        elif y == b:
+            m.emit(f"bit v{y}.16b, v{a}.16b, v{truth}.16b")
+        else:
+            m.emit(f"mov v{y}.16b, v{truth}.16b", f"bsl v{y}.16b, v{a}.16b, v{b}.16b")
+
+    def write(self, m, i):
+        v = self.vector(m, i.wide)
+        if i.code == "AG__LOAD":
+            self.load(m, i, i.y)
+        elif i.code == "AG__SPILL":
+            m.move(False, 16, i.a, "sp", i.at)
+        elif i.code == "AG__STORE":
+            self.store(m, i)
+        elif i.code == "AG__START":
+            m.move_outside(i)
+        elif i.code == "AG__FINISH":
+            m.move(False, 8 if i.wide else 4, i.a, m.address(i.at), 0)
+        elif i.code == "AG__TURN":
+            m.emit(f"ext v{i.y}.16b, v{i.b}.16b, v{i.b}.16b, #{i.k * (8 if i.wide else 4)}")
+        elif i.code == "AG__COPY":
+            if i.b < 0:
+                self.load(m, i, i.y)
+            else:
+                m.emit(f"mov v{i.y}.16b, v{i.b}.16b")
+        elif i.code == "AG__RARELY":
+            self.rarely(m, i)
+        elif i.code in SHIFTS:
+            m.emit(f"{'shl' if i.code == 'AG__SHIFT_LEFT' else 'ushr'} v{i.y}.{v}, v{i.b}.{v}, #{i.k}")
+        else:
+            self.compute(m, i, v, self.last(m, i))
+
+    def compute(self, m, i, v, last):
+        y, a, b = f"v{i.y}.{v}", f"v{i.a}.{v}", f"v{last}.{v}"
+        bitwise = {"AG_TRACE_AND": ("and", i.a, last), "AG_TRACE_OR": ("orr", i.a, last), "AG_TRACE_XOR": ("eor", i.a, last),
+                   "AG__AND_NOT": ("bic", last, i.a)}
+        if i.code in bitwise:
+            name, first, second = bitwise[i.code]
+            m.emit(f"{name} v{i.y}.16b, v{first}.16b, v{second}.16b")
+        elif i.code in ("AG_TRACE_MAX", "AG_TRACE_MIN"):
+            truth = 30 if i.y in (i.a, last) else i.y
+            more, less = (a, b) if i.code == "AG_TRACE_MAX" else (b, a)
+            m.emit(f"fcmgt v{truth}.{v}, {more}, {less}")
+            self.choose(m, i.y, truth, i.a, last)
+        elif i.code == "AG__SELECT":
+            self.choose(m, i.y, i.k, last, i.a)
+        elif i.code in COMPARISONS:
+            name, first, second = {"AG_TRACE_LESS": ("fcmgt", b, a), "AG_TRACE_LESS_EQUAL": ("fcmge", b, a)}.get(i.code, ("fcmeq", a, b))
+            m.emit(f"{name} {y}, {first}, {second}")
+            if i.code == "AG_TRACE_NOT_EQUAL":
+                m.emit(f"mvn v{i.y}.16b, v{i.y}.16b")
+        elif i.code in STRONG:
+            m.emit(f"{'fmul' if i.code == 'AG_TRACE_STRONG_MUL' else 'fdiv'} v30.{v}, {a}, {b}", f"fcmeq v31.{v}, {a}, #0.0")
+            m.emit(f"bic v{i.y}.16b, v30.16b, v31.16b")
+        elif i.code == "AG_TRACE_FMA":
+            self.fused(m, i, v, last)
+        elif i.code == "AG__WHOLE_MUL":
+            m.emit(f"rev64 v30.4s, v{last}.4s", f"mul v30.4s, v30.4s, v{i.a}.4s", "uaddlp v30.2d, v30.4s", "shl v30.2d, v30.2d, #32")
+            m.emit(f"xtn v31.2s, v{last}.2d", f"xtn v{i.y}.2s, v{i.a}.2d", f"umlal v30.2d, v{i.y}.2s, v31.2s")
+            m.emit(f"mov v{i.y}.16b, v30.16b")
+        elif i.code == "AG__NARROW_WHOLE":
+            m.emit(f"fmov x16, d{last}", f"umov x17, v{last}.d[1]", "scvtf s30, x16", "scvtf s31, x17")
+            m.emit(f"zip1 v{i.y}.2s, v30.2s, v31.2s")
+        elif i.code in self.binary:
+            m.emit(f"{self.binary[i.code]} {y}, {a}, {b}")
+        else:
+            name, to, of = self.unary[i.code]
+            m.emit(f"{name} v{i.y}.{to or v}, v{last}.{of or v}")
+
+    binary = {"AG_TRACE_ADD": "fadd", "AG_TRACE_SUB": "fsub", "AG_TRACE_MUL": "fmul", "AG_TRACE_DIV": "fdiv",
+              "AG_TRACE_BITS_ADD": "add", "AG_TRACE_BITS_SUB": "sub", "AG__WHOLE_EQUAL": "cmeq", "AG__WHOLE_GREATER": "cmgt"}
+    unary = {"AG_TRACE_SQRT": ("fsqrt", "", ""), "AG_TRACE_ROUND": ("frintn", "", ""), "AG_TRACE_INTEGER": ("scvtf", "", ""),
+             "AG__WIDEN": ("fcvtl", "2d", "2s"), "AG__NARROW": ("fcvtn", "2s", "2d"), "AG__WIDEN_TRUTH": ("sxtl", "2d", "2s"),
+             "AG__NARROW_TRUTH": ("xtn", "2s", "2d"), "AG__FROM_WHOLE": ("scvtf", "2d", "2d"), "AG__TO_WHOLE": ("fcvtzs", "2d", "2d")}
+
+    def fused(self, m, i, v, last):
+        """Onto the sum in y, or by way of register 30: y·b + a, a·y + b."""
+        order = FMA[i.k][-3:]
+        to = i.y if order == "231" else 30
+        sum_, one, other = {"132": (i.a, i.y, last), "213": (last, i.y, i.a), "231": (i.y, i.a, last)}[order]
+        if "sub" in FMA[i.k]:
+            m.emit(f"fneg v{to}.{v}, v{sum_}.{v}")
+        elif to != i.y:
+            m.emit(f"mov v{to}.16b, v{sum_}.16b")
+        m.emit(f"{'fmls' if 'nm' in FMA[i.k] else 'fmla'} v{to}.{v}, v{one}.{v}, v{other}.{v}")
+        if to != i.y:
+            m.emit(f"mov v{i.y}.16b, v30.16b")
+
+    def rarely(self, m, i):
+        end, bits = m.label(), 31 if i.wide or m.lanes == 4 else i.b
+        if bits == 31:
+            m.emit(f"xtn v31.2s, v{i.b}.2d" if i.wide else f"xtn v31.4h, v{i.b}.4s")
+        m.emit(f"fmov x16, d{bits}", f"cbz x16, {end}", f"movz w17, #{i.y | i.a << 5 | i.wide << 10 | i.k << 11}, lsl #16")
+        m.emit("bfi w17, w16, #0, #1")
+        for k in range(1, m.lanes):
+            m.emit(f"lsr x16, x16, #{64 // m.lanes}", f"bfi w17, w16, #{k}, #1")
+        m.number_in("x16")
+        m.emit(f"bl stub_{m.number}", f"{end}:")
+
+
 # ---- The machines ----
 
 ONE_WIDTH = dict.fromkeys([*WHOLE, *WHOLE_COMPARISONS, *WHOLE_CONVERSIONS], 1) | {
@@ -736,12 +1103,12 @@ NO_TRUTH = ("AG__WIDEN_TRUTH", "AG__NARROW_TRUTH")  # their operands are in regi
 NO_CONSTANT = NO_TRUTH + ("AG__COPY",)
 
 
-def slot_list(lanes):
-    """Slots of each dtype, with lanes if a vector has no more, each third one stored past the caches. All but the first
-    nine read have no register."""
+def slot_list(lanes, rounds):
+    """Slots of each dtype, with lanes if a vector has no more, some stored past the caches. There are more of them than
+    registers for their addresses."""
     dtypes = [DTYPE[name] for name in ("AG_F32", "AG_F64", "AG_BOOL")]
     kinds = [(dtype, of_lanes) for of_lanes in (False, lanes <= LANES) for dtype in dtypes]
-    return [(*kind, past) for past in (False, True, False) for kind in kinds]
+    return [(*kind, past) for k in range(rounds) for past in [k == 1] for kind in kinds]
 
 
 class Forms:
@@ -749,7 +1116,7 @@ class Forms:
 
     def __init__(self, unit, lanes, widths, chance):
         self.unit, self.lanes, self.widths, self.chance = unit, lanes, widths, chance
-        self.slots = slot_list(lanes)
+        self.slots = slot_list(lanes, unit.slot_rounds)
         ones = [(0xFFFFFFFF, False), (0xFFFFFFFFFFFFFFFF, True)]
         self.pool = [(0x3F800000, False), (0x3FF0000000000000, True)] + ones
         self.frame = 126 * unit.bits // 8
@@ -848,17 +1215,19 @@ class Forms:
                     yield Instruction("AG__STORE", wide, truth, place="AG__IN_FRAME", at=self.frame_places()[-1], k=slot)
 
     def machine(self, loop, **more):
-        return Machine(self.unit, self.lanes, self.slots, self.pool, loop, frame=more.pop("frame", self.frame), **more)
+        slots, pool, frame = more.pop("slots", self.slots), more.pop("pool", self.pool), more.pop("frame", self.frame)
+        return self.unit.machine(self.unit, self.lanes, slots, pool, loop, frame=frame, **more)
 
     def machines(self):
         for first in range(0, len(self.forms), 100):
             yield self.machine(self.forms[first : first + 100])
         yield self.machine([], before=self.uniform(), after=self.after())
         few = [Instruction("AG__STORE", self.widths[-1], a=1, at=self.slots_of(self.widths[-1])[0])]
-        for frame in (self.unit.own_frame, 4032, 4096, 8064):
+        for frame in (self.unit.own_frame, *self.unit.frames):
             yield self.machine(few, frame=frame // 64 * 64)
         yield from self.folding()
         yield self.machine([], before=self.start(), join=self.join())
+        yield from self.unit.more(self)
         for length in range(1, 12):
             for _ in range(8):
                 yield self.machine([self.any() for _ in range(length)], ahead=[self.any() for _ in range(length)], ways=2)
@@ -920,8 +1289,8 @@ class Forms:
         return i
 
 
-UNITS = {"avx2": Avx2(), "avx512": Avx512()}
-LAYOUTS = {"avx2": [(8, [0]), (4, [0, 1])], "avx512": [(16, [0]), (8, [0, 1]), (8, [0])]}
+UNITS = {"avx2": Avx2(), "avx512": Avx512(), "neon": Neon()}
+LAYOUTS = {"avx2": [(8, [0]), (4, [0, 1])], "avx512": [(16, [0]), (8, [0, 1]), (8, [0])], "neon": [(4, [0]), (2, [0, 1])]}
 
 
 def assembled(program, machines):
@@ -936,10 +1305,10 @@ def assembled(program, machines):
     return [(int(line.split()[0]), bytes.fromhex(line.split()[1]), len(line.split()) == 2) for line in lines]
 
 
-def by_assembler(assembler, objcopy, texts, folder):
+def by_assembler(assembler, objcopy, head, texts, folder):
     """The bytes of all machines, which begin at multiples of 64."""
     source, made, flat = folder / "machines.s", folder / "machines.o", folder / "machines.bin"
-    source.write_text(".intel_syntax noprefix\n.data\n" + "\n".join("\n".join(lines) for lines in texts) + "\n")
+    source.write_text(f"{head}\n.data\n" + "\n".join("\n".join(lines) for lines in texts) + "\n")
     result = subprocess.run([assembler, "-o", made, source], capture_output=True, text=True, check=False)
     if result.returncode:
         sys.exit(f"{assembler}: {result.stderr[:2000]}")
@@ -953,18 +1322,18 @@ def places_of(texts, nm, folder):
     return [(symbols[f"machine_{k}"], symbols[f"entry_{k}"]) for k in range(len(texts))]
 
 
-def listing(objdump, code, folder):
+def listing(objdump, options, code, folder):
     """The instructions of some bytes, as objdump reads them."""
     (folder / "some.bin").write_bytes(code)
-    command = [objdump, "-D", "-b", "binary", "-m", "i386:x86-64", "-M", "intel", folder / "some.bin"]
+    command = [objdump, "-D", "-b", "binary", *options, folder / "some.bin"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return [line for line in result.stdout.splitlines() if "\t" in line]
 
 
 def report(m, entry, code, want, tools, folder):
-    ours, theirs = (listing(tools["objdump"], part[entry:], folder) for part in (code, want))
+    ours, theirs = (listing(tools["objdump"], m.listed, part[entry:], folder) for part in (code, want))
     for at, (a, b) in enumerate(zip(ours, theirs)):
-        if a != b and re.sub(r"^.*\t", "", a).split()[0] not in ("jg", "jle"):
+        if a != b and not re.search(r"\t(jg|jle|b) ", a):
             print(f"{m.unit.name}, {m.lanes} lanes: the encoder makes\n{a}\nand the assembler\n{b}\nafter")
             print("\n".join(ours[max(0, at - 4) : at]))
             return
@@ -977,7 +1346,7 @@ def check(program, tools, name, folder):
     for lanes, widths in LAYOUTS[name]:
         machines += list(Forms(UNITS[name], lanes, widths, chance).machines())
     texts = [m.write(k) for k, m in enumerate(machines)]
-    flat = by_assembler(tools["as"], tools["objcopy"], texts, folder)
+    flat = by_assembler(tools["as"], tools["objcopy"], machines[0].head, texts, folder)
     starts = places_of(texts, tools["nm"], folder)
     wrong = 0
     for m, (entry, code, whole), (start, at_entry) in zip(machines, assembled(program, machines), starts):
@@ -996,7 +1365,7 @@ def check(program, tools, name, folder):
 
 def main():
     global LANES
-    program, assembler, names = sys.argv[1], sys.argv[2], sys.argv[3:] or list(UNITS)
+    program, assembler, names = sys.argv[1], sys.argv[2], sys.argv[3:]
     LANES = int(subprocess.run([program, "lanes"], capture_output=True, text=True, check=True).stdout)
     tools = {tool: re.sub(r"as$", tool, assembler) for tool in ("as", "objcopy", "objdump", "nm")}
     with tempfile.TemporaryDirectory() as folder:

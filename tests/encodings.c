@@ -3,14 +3,14 @@
  * A line of numbers from standard input describes a machine: its instruction set; lanes, ways, folds, frame; the slots,
  * the constants, the slots of folds; how many instructions are before the loop, ahead, in it and in two parts after
  * it; the instructions. It becomes a line: the offset of the entry, and the bytes. Nothing runs, so the processor need not have
- * the instruction set. */
+ * the instruction set, nor be of its kind. */
 #include "autograd/eval/encode.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_SLOTS = 64, MOST_CONSTANTS = 64, MOST_INSTRUCTIONS = 1 << 15, ROOM = 1 << 23 };
+enum { MOST_SLOTS = 9000, MOST_CONSTANTS = 9000, MOST_INSTRUCTIONS = 1 << 15, ROOM = 1 << 23 };
 
 static int64_t number(void) {
     int64_t value = 0;
@@ -29,6 +29,9 @@ static const ag__isa *instruction_set(const char *name) {
     if (strcmp(name, "avx2") == 0) return &ag__isa_avx2;
     if (strcmp(name, "avx512") == 0) return &ag__isa_avx512;
 #endif
+#if AG__AARCH64
+    if (strcmp(name, "neon") == 0) return &ag__isa_neon;
+#endif
     return (void)name, NULL;
 }
 
@@ -43,10 +46,10 @@ static ag__asm instruction(void) {
 static void assemble(const ag__isa *isa) {
     static ag__asm code[MOST_INSTRUCTIONS];
     static uint8_t out[ROOM];
-    ag__code_slot slot[MOST_SLOTS] = {{0}};
-    int8_t base[MOST_SLOTS];
-    uint64_t pool[MOST_CONSTANTS];
-    bool wide[MOST_CONSTANTS];
+    static ag__code_slot slot[MOST_SLOTS];
+    static int8_t base[MOST_SLOTS];
+    static uint64_t pool[MOST_CONSTANTS];
+    static bool wide[MOST_CONSTANTS];
     uint16_t fold_slot[AG__MOST_FOLDS];
     ag__machine m = {.isa = isa, .instruction = code, .slot = slot, .base = base, .pool = pool, .pool_wide = wide};
     m.fold_slot = fold_slot;

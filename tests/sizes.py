@@ -39,6 +39,7 @@ EVALUATORS = ["fused", "reference", "automatic"]
 MORE = {
     "autograd/eval/allot.c": ["LEAST"],
     "autograd/eval/compile.c": ["AG__MOST_SPILLED"],
+    "autograd/eval/encode_aarch64.c": ["FREE_BASES"],
     "autograd/eval/encode_x86.c": ["PART", "SAVED"],
     "autograd/eval/folds.c": ["MOST_ALTERNATE"],
     "autograd/eval/plans.c": ["OFTEN"],
@@ -87,6 +88,7 @@ KNOWN = {
     ("autograd/eval/allot.c: LEAST", "less"): "values that are written past the caches are larger; with --tiny some are not",
     ("autograd/eval/allot.c: LEAST", "equal"): "values that are written past the caches are larger; with --tiny some are not",
     ("autograd/eval/interpret.c: MOST_ASKED", "more"): "no more are asked for",
+    ("autograd/eval/encode_aarch64.c: FREE_BASES", ""): "this build is for x86-64",
     ("autograd/eval/runs.c: MANY_REGISTERS", "equal"): "instruction sets have 16 registers, or 32",
     ("autograd/tape/ahead.c: AG__MOST_MAKERS", "more"): "a loader of more is refused",
     ("autograd/tape/buffer.c: HUGE_SLAB", "equal"): "a sum of the bytes of all values of a tape",

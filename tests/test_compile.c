@@ -46,13 +46,15 @@ typedef struct strip {
 } strip;
 
 /* The instruction sets, and whether the processor has them. Each test runs with each that it has. */
-enum { AVX512, AVX2, ISAS };
-static const char *const isa_name[ISAS] = {"avx512", "avx2"};
+enum { AVX512, AVX2, NEON, ISAS };
+static const char *const isa_name[ISAS] = {"avx512", "avx2", "neon"};
 static int isa;
 
 static bool has(int which) {
 #if defined __x86_64__ && defined __GNUC__
-    return ag__processor_has(which == AVX2 ? AG__HAS_AVX2 | AG__HAS_FMA : AG__HAS_AVX512);
+    return which != NEON && ag__processor_has(which == AVX2 ? AG__HAS_AVX2 | AG__HAS_FMA : AG__HAS_AVX512);
+#elif defined __aarch64__ && defined __linux__ && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return which == NEON;
 #else
     return (void)which, false;
 #endif
@@ -69,6 +71,7 @@ static void choose(int which) {
 
 static void choose_avx512(void) { choose(AVX512); }
 static void choose_avx2(void) { choose(AVX2); }
+static void choose_neon(void) { choose(NEON); }
 static void choose_default(void) { unsetenv("AG_ISA"); }
 
 static int64_t bytes_of(int dtype) { return dtype == AG_BOOL ? 1 : dtype == AG_F32 ? 4 : 8; }
@@ -292,7 +295,7 @@ static void check_step(strip *s) {
 }
 
 /* AVX2 has no instruction for the nearest whole number. */
-static bool can_cast(int from, int to) { return to != AG_I64 || isa == AVX512 || (from != AG_F32 && from != AG_F64); }
+static bool can_cast(int from, int to) { return to != AG_I64 || isa != AVX2 || (from != AG_F32 && from != AG_F64); }
 
 static void check_op(const ag_op *op, int dtype) {
     ag__code_free(tape); /* of earlier operations: the room for code is limited */
@@ -1054,8 +1057,8 @@ END_TEST
 
 /* The wish counts if the processor has it; anything else is ignored. */
 START_TEST(instruction_sets_by_name) {
-    static const char *const unknown[] = {NULL, "", "1", "avx", "AVX2", "avx512 ", "sse2"};
-    const int best = has(AVX512) ? AVX512 : has(AVX2) ? AVX2 : ISAS;
+    static const char *const unknown[] = {NULL, "", "1", "avx", "AVX2", "avx512 ", "sse2", "NEON", "sve"};
+    const int best = has(AVX512) ? AVX512 : has(AVX2) ? AVX2 : has(NEON) ? NEON : ISAS;
     ck_assert_ptr_eq(ag__isa_of("none"), NULL);
     for (int i = 0; i < ISAS; i++)
         if (has(i)) ck_assert_str_eq(ag__isa_of(isa_name[i])->name, isa_name[i]);
@@ -1271,11 +1274,12 @@ START_TEST(large_programs) {
 END_TEST
 
 static TCase *isa_group(Suite *suite, const char *name) {
+    static void (*const choices[ISAS])(void) = {choose_avx512, choose_avx2, choose_neon};
     static char full[16][64]; /* Check keeps the pointer */
     static int groups;
     snprintf(full[groups], sizeof *full, "%s by %s", name, isa_name[isa]);
     TCase *c = tape_group(suite, full[groups++]);
-    tcase_add_checked_fixture(c, isa == AVX512 ? choose_avx512 : choose_avx2, choose_default);
+    tcase_add_checked_fixture(c, choices[isa], choose_default);
     return c;
 }
 

@@ -198,13 +198,13 @@ static int without_sign(const program *p, int a, int sign, int *signs) {
     return v->x[0];
 }
 
-/* Signs are part of the instruction, and cost nothing. */
+/* Signs are part of the instruction, and cost nothing where they are part of each form. */
 static int fused_product(program *p, int a, int b, int c) {
     const int type = p->value[a].type;
     if ((type & (TRUTH | WHOLE)) || p->value[b].type != type || p->value[c].type != type) return fail(p);
     int signs = 0;
     a = without_sign(p, a, AG__FMA_NEGATIVE, &signs), b = without_sign(p, b, AG__FMA_NEGATIVE, &signs);
-    c = without_sign(p, c, AG__FMA_LESS, &signs);
+    if (!AG__FMA_ONTO_SUM) c = without_sign(p, c, AG__FMA_LESS, &signs);
     const value *v = p->value;
     return value_of(p, &(value){.code = AG_TRACE_FMA,
                                 .type = (uint8_t)type,
@@ -443,7 +443,7 @@ static bool is_wide_step(const program *p, const ag__code_step *s) {
 }
 
 static void trace_step(program *p, const ag__code_step *s) {
-    p->trace.scales = p->isa->whole;
+    p->trace.scales = p->isa->scales;
     ag__trace(&p->trace, s->op, (ag_dtype)s->dtype, s->n, !is_wide_step(p, s));
 }
 
@@ -778,7 +778,13 @@ static int take_over(program *p, int i, const int8_t reg[3]) {
 /* The lanes of a fold, or those of the vector of number `copy` in lockstep. */
 static int8_t fold_register(int fold, int copy) { return (int8_t)(AG__FOLD_REGISTER + fold + AG__MOST_FOLDS * copy); }
 
-/* a·b + c is written over one of its operands: one that is not needed any more, or a copy of c. */
+/* Whether c of a·b + c is in a register that is free for the sum. */
+static bool sum_is_free(const program *p, const value *v, int8_t reg) {
+    return v->next[2] == NONE && reg >= 0 && reg < p->isa->registers && !(p->kept >> reg & 1);
+}
+
+/* a·b + c is written over one of its operands: one that is not needed any more, or a copy of c; a copy, which none of
+ * them may be in the place of, if it can only be c. */
 static void put_fused(program *p, int i) {
     const value *v = &p->value[i];
     int8_t reg[3];
@@ -788,19 +794,21 @@ static void put_fused(program *p, int i) {
     const value *from = &p->value[v->x[memory < 0 ? 2 : memory]];
     ag__asm in = {
         .code = AG_TRACE_FMA, .wide = v->type & WIDE, .place = from->place, .at = from->at, .copy = from->copy};
+    const bool other = AG__FMA_ONTO_SUM && !(p->folding && v->fold) && !sum_is_free(p, v, reg[2]);
+    if (other) in.y = (int8_t)take(p, i);
     release_operands(p, v);
     if (p->folding && v->fold) in.y = p->value[i].reg = fold_register(v->fold - 1, v->copy);
-    else in.y = (int8_t)take_over(p, i, reg);
+    else if (!other) in.y = (int8_t)take_over(p, i, reg);
     if (in.y != reg[0] && in.y != reg[1] && in.y != reg[2]) {
         if (reg[2] < 0) put_load(p, in.y, from);
         else put(p, &(ag__asm){.code = AG__COPY, .wide = in.wide, .y = in.y, .b = reg[2]});
         reg[2] = in.y;
     }
     const int f = in.y == reg[0] ? 0 : 1; /* the factor that y replaces, if it does not replace c */
-    const bool other = reg[1 - f] >= 0, sum = in.y == reg[2];
-    in.k = (uint16_t)(v->k + (sum ? AG__FMA_231 : other ? AG__FMA_213 : AG__FMA_132));
-    in.a = sum ? (reg[0] >= 0 ? reg[0] : reg[1]) : other ? reg[1 - f] : reg[2];
-    in.b = sum ? (reg[0] >= 0 ? reg[1] : reg[0]) : other ? reg[2] : reg[1 - f];
+    const bool factor = reg[1 - f] >= 0, sum = in.y == reg[2];
+    in.k = (uint16_t)(v->k + (sum ? AG__FMA_231 : factor ? AG__FMA_213 : AG__FMA_132));
+    in.a = sum ? (reg[0] >= 0 ? reg[0] : reg[1]) : factor ? reg[1 - f] : reg[2];
+    in.b = sum ? (reg[0] >= 0 ? reg[1] : reg[0]) : factor ? reg[2] : reg[1 - f];
     put(p, &in);
     vacate(p, v);
 }
@@ -1113,6 +1121,7 @@ static bool install(ag_tape *tape, const ag__machine *m, entry *e) {
     uint8_t *pages = ag__code_pages.map(e->page_bytes), *start;
     if (!pages) return false;
     m->isa->assemble(m, pages, e->page_bytes, &entry_point);
+    __builtin___clear_cache((char *)pages, (char *)pages + e->page_bytes); /* of instructions, where that is another */
     if (!ag__code_pages.seal(pages, e->page_bytes)) {
         ag__code_pages.unmap(pages, e->page_bytes);
         return false;
@@ -1352,6 +1361,9 @@ ag__pages ag__code_pages = {NULL, NULL, NULL};
 static const ag__isa *const isas[] = {
 #if AG__X86_64
     &ag__isa_avx512, &ag__isa_avx2,
+#endif
+#if AG__AARCH64
+    &ag__isa_neon,
 #endif
     NULL};
 

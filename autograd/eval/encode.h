@@ -15,7 +15,17 @@
 #else
 #define AG__X86_64 0
 #endif
-#define AG__MACHINE_CODE AG__X86_64
+
+/* A program that compiles this encoder for another processor, to look at its bytes, has AG__AARCH64 defined. */
+#ifndef AG__AARCH64
+#if defined __aarch64__ && defined __AARCH64EL__ && defined __LP64__ && defined __GNUC__ && defined __linux__
+#define AG__AARCH64 1
+#else
+#define AG__AARCH64 0
+#endif
+#endif
+
+#define AG__MACHINE_CODE (AG__X86_64 || AG__AARCH64)
 
 /* Codes beside those of ag_trace_code. */
 enum {
@@ -37,9 +47,9 @@ enum {
     AG__WHOLE_MUL,     /* a·b; only if isa->whole, as what follows, */
     AG__FROM_WHOLE,    /* to f64, */
     AG__NARROW_WHOLE,  /* to f32, */
-    AG__TO_WHOLE,      /* from f64, towards 0; INT64_MIN if that is none */
-    AG__SCALE,         /* a·2^⌊b⌋, rounded once */
-    AG__LOW_MUL,       /* the product of the lower 32 bits, without signs */
+    AG__TO_WHOLE,      /* from f64, towards 0; INT64_MIN of what is less, and anything of what is more, or NaN */
+    AG__LOW_MUL,       /* the product of the lower 32 bits, without signs; only without isa->whole */
+    AG__SCALE,         /* a·2^⌊b⌋, rounded once; only if isa->scales */
     AG__TURN,          /* lanes k … 2k − 1 first; behind them any lanes */
     AG__START,         /* a register into a vector of a slot's lanes, outside the loop */
     AG__FINISH,        /* a register's first element into a slot's one */
@@ -73,6 +83,9 @@ enum { AG__MOST_SPILLED = 126 };
 /* Forms of AG_TRACE_FMA, which writes its result over an operand: y <- y·b + a, y <- a·y + b, y <- a·b + y; and what is
  * added to a form for the summand or the product to be taken negative. */
 enum { AG__FMA_132 = 0x98, AG__FMA_213 = 0xa8, AG__FMA_231 = 0xb8, AG__FMA_LESS = 2, AG__FMA_NEGATIVE = 4 };
+
+/* Whether the last form alone is one instruction, and not with a negative summand. */
+enum { AG__FMA_ONTO_SUM = AG__AARCH64 };
 
 typedef struct ag__asm {
     uint8_t code;
@@ -117,7 +130,8 @@ typedef struct ag__isa {
     int vector;         /* bytes */
     int registers;      /* that instructions may name */
     int frame;          /* bytes of the frame that the encoder uses itself */
-    bool whole;         /* it multiplies and converts i64, and scales by powers of 2 */
+    bool whole;         /* it multiplies and converts i64 */
+    bool scales;        /* by powers of 2 */
     bool (*runs)(void); /* whether processor and system have it */
     /* Write pool and code to `to`, which is aligned to 64 bytes and has `room` bytes. Returns the bytes needed, which
      * may be more: nothing is written beyond. *entry is the offset of the first instruction. */
@@ -127,5 +141,28 @@ typedef struct ag__isa {
 #if AG__X86_64
 extern const ag__isa ag__isa_avx512, ag__isa_avx2;
 #endif
+#if AG__AARCH64
+extern const ag__isa ag__isa_neon;
+#endif
+
+/* ---- For encoders ---- */
+
+/* The register with a vector's part of a fold's lanes. */
+static inline int8_t ag__lane_register(const ag__machine *m, int fold, int vector) {
+    int vectors = AG__LANES / m->lanes;
+    return (int8_t)(m->isa->registers - (m->folds - fold) * vectors + vector);
+}
+
+/* The register that `reg` stands for, in an instruction on vector number `vector` of a round. */
+static inline int8_t ag__actual(const ag__machine *m, int8_t reg, int vector) {
+    int lanes = reg - AG__FOLD_REGISTER, fold = lanes % AG__MOST_FOLDS, copy = lanes / AG__MOST_FOLDS;
+    return lanes < 0 ? reg : ag__lane_register(m, fold, vector + copy);
+}
+
+static inline bool ag__has_rarely(const ag__machine *m) {
+    bool any = false;
+    for (int i = 0; i < m->before + m->ahead + m->loop; i++) any = any || m->instruction[i].code == AG__RARELY;
+    return any;
+}
 
 #endif

@@ -262,6 +262,6 @@ static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *e
 
 static bool runs(void) { return ag__processor_has(AG__HAS_AVX2 | AG__HAS_FMA); }
 
-const ag__isa ag__isa_avx2 = {"avx2", VECTOR, 15, OWN, false, runs, assemble};
+const ag__isa ag__isa_avx2 = {"avx2", VECTOR, 15, OWN, false, false, runs, assemble};
 
 #endif

@@ -482,6 +482,6 @@ static size_t assemble(const ag__machine *m, uint8_t *to, size_t room, size_t *e
 
 static bool runs(void) { return ag__processor_has(AG__HAS_AVX512); }
 
-const ag__isa ag__isa_avx512 = {"avx512", VECTOR, 31, 0, true, runs, assemble};
+const ag__isa ag__isa_avx512 = {"avx512", VECTOR, 31, 0, true, true, runs, assemble};
 
 #endif

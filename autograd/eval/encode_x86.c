@@ -157,16 +157,7 @@ const ag__encoding ag__encodings[AG__CODES] = {
     [AG__LOW_MUL] = {AG__BINARY, AG__MAP_0F, {AG__P_66, AG__P_66}, {0xf4, 0xf4}, false, 0},
 };
 
-/* The register with a vector's part of a fold's lanes. */
-static int8_t lane_register(const ag__writer *w, int fold, int vector) {
-    int vectors = AG__LANES / w->m->lanes;
-    return (int8_t)(w->m->isa->registers - (w->m->folds - fold) * vectors + vector);
-}
-
-static int8_t actual(const ag__writer *w, int8_t reg) {
-    int fold = (reg - AG__FOLD_REGISTER) % AG__MOST_FOLDS, copy = (reg - AG__FOLD_REGISTER) / AG__MOST_FOLDS;
-    return reg < AG__FOLD_REGISTER ? reg : lane_register(w, fold, w->vector + copy);
-}
+static int8_t actual(const ag__writer *w, int8_t reg) { return ag__actual(w->m, reg, w->vector); }
 
 static void run(ag__writer *w, int first, int count) {
     w->vectors->begin(w);
@@ -230,12 +221,6 @@ void ag__put_rarely(ag__writer *w, const ag__asm *i) {
     put_address(w, address);
     ag__put_byte(w, 0xe8); /* call … */
     ag__put_word(w, (int64_t)w->stub - (int64_t)w->at - 4);
-}
-
-static bool has_rarely(const ag__machine *m) {
-    bool any = false;
-    for (int i = 0; i < m->before + m->ahead + m->loop; i++) any = any || m->instruction[i].code == AG__RARELY;
-    return any;
 }
 
 /* ---- The loop ---- */
@@ -318,7 +303,7 @@ static void move_lanes(ag__writer *w, bool in) {
         for (int v = 0; v < vectors; v++) {
             const int slot = w->m->fold_slot[f];
             const ag__operand o = ag__lanes_part(w, slot, v);
-            w->vectors->move(w, in, w->m->slot[slot].dtype == AG_F64, lane_register(w, f, v), o);
+            w->vectors->move(w, in, w->m->slot[slot].dtype == AG_F64, ag__lane_register(w->m, f, v), o);
         }
 }
 
@@ -357,7 +342,7 @@ size_t ag__assemble_x86(const ag__machine *m, const ag__vectors *vectors, uint8_
     ag__writer w = {.m = m, .vectors = vectors, .to = to, .room = room};
     int used = assign_bases(m), ahead = m->before, loop = ahead + m->ahead;
     vectors->pool(&w);
-    if (has_rarely(m)) put_stub(&w);
+    if (ag__has_rarely(m)) put_stub(&w);
     *entry = w.at;
     enter(&w, used);
     run(&w, 0, m->before);

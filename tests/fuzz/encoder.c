@@ -747,5 +747,6 @@ void fuzz_encoder(const uint8_t *data, size_t size) {
     if (valid) judge(&m);
     run_compiled(t, &m, "avx512", valid);
     run_compiled(t, &m, "avx2", valid);
+    run_compiled(t, &m, "neon", valid);
     tape_close(t, &l);
 }
