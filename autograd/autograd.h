@@ -135,8 +135,8 @@ typedef enum ag_evaluator { AG_EVALUATOR_AUTOMATIC, AG_EVALUATOR_FUSED, AG_EVALU
 
 /* ag_tape_set_evaluator -- choose how this tape's values are computed; returns the former choice
  * A new tape's is automatic, unless the environment variable AG_EVAL is "fused" or "reference". The fused evaluator
- * makes machine code unless AG_COMPILE is "0" or AG_ISA "none"; AG_ISA ("avx512", "avx2") chooses instructions that the
- * processor has, rather than the widest of these. Values have the same bits.
+ * makes machine code unless AG_COMPILE is "0" or AG_ISA "none"; AG_ISA ("avx512", "avx2", "neon") chooses instructions
+ * that the processor has, rather than the widest of these. Values have the same bits.
  * Errors: none; an invalid evaluator changes nothing; AG_EVALUATOR_AUTOMATIC for a NULL tape */
 AG_API ag_evaluator ag_tape_set_evaluator(ag_tape *tape, ag_evaluator evaluator);
 

@@ -817,6 +817,7 @@ class A64(Machine):
         self.emit(*[f"ldp {what}, [sp, #{at}]" for what, at in self.saved()], "ldp x29, x30, [sp], #160", "ret")
 
     def run(self, instructions):
+        self.unit.begin()
         for i in instructions:
             self.unit.write(self, self.actual(i))
 
@@ -928,8 +929,13 @@ class Neon:
     without = ["AG__SCALE", "AG__LOW_MUL"]
 
     def more(self, forms):
-        """What is far: constants, slots and attributes behind many others, and the end of a long loop."""
+        """What is far: constants, slots and attributes behind many others, and the end of a long loop. And constants that are
+        used twice, with each instruction between the two."""
         wide = forms.widths[-1]
+        add = [Instruction("AG_TRACE_ADD", wide, y=0, a=1, place="AG__IN_POOL", at=wide)]
+        for code, (one, *_) in forms.by_code.items():
+            between = [i for i in forms.by_code[code] if i.truth][:1] + [i for i in forms.by_code[code] if i.b >= 0][:1]
+            yield forms.machine(add * 2 + [one, *add] + sum(([i, *add] for i in between), []))
         many = [(bits, True) for bits in range(9000)]
         ones = [Instruction("AG__LOAD", wide, y=1, place="AG__IN_POOL", at=at) for at in (0, 4095, 4096, 4097, 8999)]
         yield forms.machine(ones, pool=many, after=[Instruction("AG__STORE", 1, place="AG__IN_POOL", at=8999, k=0)])
@@ -942,6 +948,9 @@ class Neon:
         before += [Instruction("AG__LOAD", wide, y=4, place="AG__IN_ATTRIBUTES", at=at, k=at) for at in (4095, 4096, 8000)]
         yield forms.machine(loop, slots=slots, before=before)
         yield forms.machine([Instruction("AG__RARELY", wide, y=1, a=2, b=3)] * (8300 if forms.lanes == 4 else 11000))
+
+    def begin(self):
+        self.known = None
 
     def vector(self, m, wide):
         return "2d" if wide else "4s" if m.lanes == 4 else "2s"
@@ -975,14 +984,20 @@ class Neon:
 
     def store(self, m, i):
         if i.truth:
+            self.known = None
             m.emit(*[f"xtn v31.2s, v{i.a}.2d"] * i.wide, f"xtn v31.4h, v{31 if i.wide else i.a}.4s")
             m.emit("xtn v31.8b, v31.8h", "ushr v31.8b, v31.8b, #7")
         m.move_elements(False, i, 31 if i.truth else i.a)
 
     def last(self, m, i):
-        if i.b < 0:
+        """The register of the last operand: 31 if it was in memory, where a constant may be from before."""
+        if i.b >= 0:
+            return i.b
+        constant = i.at if i.place == "AG__IN_POOL" else None
+        if constant is None or constant != self.known:
             self.load(m, i, 31)
-        return i.b if i.b >= 0 else 31
+        self.known = constant
+        return 31
 
     def choose(self, m, y, truth, a, b):
         """a where there is truth, b elsewhere."""
@@ -1018,8 +1033,19 @@ class Neon:
             self.rarely(m, i)
         elif i.code in SHIFTS:
             m.emit(f"{'shl' if i.code == 'AG__SHIFT_LEFT' else 'ushr'} v{i.y}.{v}, v{i.b}.{v}, #{i.k}")
-        else:
+        elif not self.of_sign(m, i, v):
             self.compute(m, i, v, self.last(m, i))
+            if i.code in (*STRONG, "AG__WHOLE_MUL", "AG__NARROW_WHOLE"):
+                self.known = None
+
+    def of_sign(self, m, i, v):
+        """Bits by a constant that an instruction stands for."""
+        ones = (1 << 64) - 1 if i.wide else (1 << 32) - 1
+        names = {("AG_TRACE_XOR", ones ^ ones >> 1): ("fneg", v), ("AG_TRACE_AND", ones >> 1): ("fabs", v), ("AG_TRACE_XOR", ones): ("mvn", "16b")}
+        name, of = names.get((i.code, m.pool[i.at][0]), ("", "")) if i.b < 0 and i.place == "AG__IN_POOL" else ("", "")
+        if name:
+            m.emit(f"{name} v{i.y}.{of}, v{i.a}.{of}")
+        return bool(name)
 
     def compute(self, m, i, v, last):
         y, a, b = f"v{i.y}.{v}", f"v{i.a}.{v}", f"v{last}.{v}"
@@ -1079,6 +1105,7 @@ class Neon:
 
     def rarely(self, m, i):
         end, bits = m.label(), 31 if i.wide or m.lanes == 4 else i.b
+        self.known = None
         if bits == 31:
             m.emit(f"xtn v31.2s, v{i.b}.2d" if i.wide else f"xtn v31.4h, v{i.b}.4s")
         m.emit(f"fmov x16, d{bits}", f"cbz x16, {end}", f"movz w17, #{i.y | i.a << 5 | i.wide << 10 | i.k << 11}, lsl #16")
@@ -1118,7 +1145,8 @@ class Forms:
         self.unit, self.lanes, self.widths, self.chance = unit, lanes, widths, chance
         self.slots = slot_list(lanes, unit.slot_rounds)
         ones = [(0xFFFFFFFF, False), (0xFFFFFFFFFFFFFFFF, True)]
-        self.pool = [(0x3F800000, False), (0x3FF0000000000000, True)] + ones
+        signs = [(0x80000000, False), (1 << 63, True), (0x7FFFFFFF, False), ((1 << 63) - 1, True)]
+        self.pool = [(0x3F800000, False), (0x3FF0000000000000, True)] + ones + signs
         self.frame = 126 * unit.bits // 8
         self.forms = list(self.each()) + list(self.moves())
         self.by_code = {None: self.forms}
@@ -1141,8 +1169,8 @@ class Forms:
         for at in self.frame_places():
             yield {"place": "AG__IN_FRAME", "at": at}
         if code not in NO_CONSTANT:
-            yield {"place": "AG__IN_POOL", "at": int(wide)}
-            yield {"place": "AG__IN_POOL", "at": 2 + int(wide)}
+            for at in (0, 2, 4, 6) if code in ("AG_TRACE_AND", "AG_TRACE_XOR") else (0, 2):
+                yield {"place": "AG__IN_POOL", "at": at + int(wide)}
         if code not in NO_TRUTH:
             for slot in self.slots_of(wide):
                 yield {"place": "AG__IN_SLOT", "at": slot, "copy": self.chance.randrange(4)}

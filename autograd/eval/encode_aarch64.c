@@ -18,6 +18,8 @@
 enum { SCRATCH = 30, OPERAND = 31, VECTOR = 16 }; /* vector registers; bytes */
 enum { SAVED = 8 };                               /* from this vector register on, some have to be saved */
 
+_Static_assert(AG__MOST_SPILLED *VECTOR < 4096, "a frame is less than a page, and an immediate value");
+
 enum { N = 0, SLOTS = 1, ATTRIBUTES = 2, INDEX = 2, POOL = 3, X16 = 16, X17 = 17, FRAME = 29, LINK = 30, SP = 31 };
 
 /* Registers for addresses of slots; the last ones have to be saved. */
@@ -31,6 +33,7 @@ typedef struct writer {
     size_t at, room;
     size_t stub;  /* the subroutine of put_rarely */
     int vector;   /* its number in a round */
+    int known;    /* the constant in vector register 31; −1: none */
     int used;     /* registers with addresses of slots */
     bool indexed; /* an address is made from the index */
     bool saves;   /* vector registers */
@@ -202,6 +205,7 @@ static void load(writer *w, const ag__asm *i, int y) {
 
 /* Bytes 0 and 1 from a truth value: its elements become shorter, and what is left of each byte is one bit. */
 static void narrow_truth(writer *w, bool wide, int a) {
+    w->known = -1;
     if (wide) put2(w, 0x0ea12800, OPERAND, a);        /* xtn v31.2s, a.2d */
     put2(w, 0x0e612800, OPERAND, wide ? OPERAND : a); /* xtn v31.4h, a.4s */
     put2(w, 0x0e212800, OPERAND, OPERAND);            /* xtn v31.8b, v31.8h */
@@ -288,10 +292,12 @@ static void choose(writer *w, int y, int truth, int a, int b) {
     }
 }
 
-/* The last operand's register; from memory it is loaded. */
+/* The last operand's register; from memory it is loaded. Vectors in lockstep have the same constants. */
 static int last_operand(writer *w, const ag__asm *i) {
     if (i->b >= 0) return i->b;
-    load(w, i, OPERAND);
+    const int constant = i->place == AG__IN_POOL ? i->at : -1;
+    if (constant < 0 || constant != w->known) load(w, i, OPERAND);
+    w->known = constant;
     return OPERAND;
 }
 
@@ -304,6 +310,22 @@ static void compute_coded(writer *w, const ag__asm *i, int y, int b) {
 }
 
 static void compute(writer *w, const ag__asm *i) { compute_coded(w, i, i->y, last_operand(w, i)); }
+
+/* The instruction on one operand that a bitwise one with this constant is, which then need not be read; 0: none. */
+static uint32_t of_constant(const writer *w, const ag__asm *i) {
+    const uint64_t sign = i->wide ? UINT64_C(1) << 63 : UINT64_C(1) << 31;
+    if (i->b >= 0 || i->place != AG__IN_POOL) return 0;
+    const uint64_t bits = w->m->pool[i->at];
+    if (i->code == AG_TRACE_AND) return bits == sign - 1 ? sized(w, 0x0ea0f800, i->wide) : 0; /* fabs */
+    if (bits == sign) return sized(w, 0x2ea0f800, i->wide);                                   /* fneg */
+    return bits == sign - 1 + sign ? 0x6e205800 : 0;                                          /* mvn */
+}
+
+static void compute_bits(writer *w, const ag__asm *i) {
+    const uint32_t word = of_constant(w, i);
+    if (word) put2(w, word, i->y, i->a);
+    else compute(w, i);
+}
 
 static void compute_unequal(writer *w, const ag__asm *i) {
     compute(w, i);
@@ -318,6 +340,7 @@ static void compute_extreme(writer *w, const ag__asm *i) {
 
 static void compute_strong(writer *w, const ag__asm *i) {
     compute_coded(w, i, SCRATCH, last_operand(w, i));
+    w->known = -1;
     put2(w, sized(w, 0x0ea0d800, i->wide), OPERAND, i->a); /* fcmeq v31, a, 0.0 */
     put3(w, 0x4e601c00, i->y, SCRATCH, OPERAND);           /* bic y, v30, v31 */
 }
@@ -349,6 +372,7 @@ static void shift(writer *w, const ag__asm *i) {
 /* Products of 32 bits: of the halves that are not alike, moved up, and the whole one of the lower halves. */
 static void multiply_whole(writer *w, const ag__asm *i) {
     const int b = last_operand(w, i);
+    w->known = -1;
     put2(w, 0x4ea00800, SCRATCH, b);             /* rev64 v30.4s, b.4s */
     put3(w, 0x4ea09c00, SCRATCH, SCRATCH, i->a); /* mul v30.4s, v30.4s, a.4s */
     put2(w, 0x6ea02800, SCRATCH, SCRATCH);       /* uaddlp v30.2d, v30.4s */
@@ -362,6 +386,7 @@ static void multiply_whole(writer *w, const ag__asm *i) {
 /* One by one, for by way of f64 they would be rounded twice. */
 static void narrow_whole(writer *w, const ag__asm *i) {
     const int b = last_operand(w, i);
+    w->known = -1;
     put2(w, 0x9e660000, X16, b);                 /* fmov x16, b.d[0] */
     put2(w, 0x4e183c00, X17, b);                 /* umov x17, b.d[1] */
     put2(w, 0x9e220000, SCRATCH, X16);           /* scvtf s30, x16 */
@@ -416,6 +441,7 @@ static void compute_rarely(writer *w, const ag__asm *i) {
     const uint32_t what = (uint32_t)i->y | (uint32_t)i->a << 5 | (uint32_t)i->wide << 10 | (uint32_t)i->k << 11;
     uint64_t address = 0;
     memcpy(&address, &i->call, sizeof i->call);
+    w->known = -1;
     if (bits == OPERAND) put2(w, i->wide ? 0x0ea12800 : 0x0e612800, OPERAND, i->b); /* xtn */
     put2(w, 0x9e660000, X16, bits);                                                 /* fmov x16, … */
     put(w, 0xb4000000 | (uint32_t)(1 + 1 + 2 * lanes - 1 + 4 + 1) << 5 | X16);      /* cbz x16, behind all */
@@ -451,11 +477,14 @@ static void instruction(writer *w, const ag__asm *i) {
     case AG_TRACE_STRONG_MUL:
     case AG_TRACE_STRONG_DIV: compute_strong(w, i); break;
     case AG_TRACE_NOT_EQUAL: compute_unequal(w, i); break;
+    case AG_TRACE_AND:
+    case AG_TRACE_XOR: compute_bits(w, i); break;
     default: compute(w, i); break;
     }
 }
 
 static void run(writer *w, int first, int count) {
+    w->known = -1;
     for (int k = 0; k < count; k++) {
         ag__asm i = w->m->instruction[first + k];
         i.y = ag__actual(w->m, i.y, w->vector), i.a = ag__actual(w->m, i.a, w->vector);

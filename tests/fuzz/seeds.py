@@ -182,7 +182,7 @@ WORDS = {
     "png": ["IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "sBIT", "bKGD", "tEXt", b"\x89PNG\r\n\x1a\n", b"\0\0\0\x0d", b"\1\0\0\0", b"\x10\6\0\0\1"],
     "pnm": ["P1", "P2", "P3", "P4", "P5", "P6", "P7", "WIDTH ", "HEIGHT ", "DEPTH ", "MAXVAL ", "TUPLTYPE ", "ENDHDR\n", "RGB_ALPHA", "GRAYSCALE",
             "BLACKANDWHITE", "255", "65535", "# ", "\n"],
-    "text": ["...", "::", ":", ",", "None", "newaxis", "%", "->", "ij", "ii", "-1", "auto", "fused", "reference", "avx512", "avx2", "none", "1,2",
+    "text": ["...", "::", ":", ",", "None", "newaxis", "%", "->", "ij", "ii", "-1", "auto", "fused", "reference", "avx512", "avx2", "neon", "none", "1,2",
              "9223372036854775807", b"\0"],
     "labels": ["<", ">", "&", "&amp;", "]]>", "<!--", "\\", "{", "}", "$", "^", "_", "%", "#", '"', "'", "|", "\n", b"\xe2\x80\xae", b"\xff",
                b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "</script>", b"\0", "−", "·"],
