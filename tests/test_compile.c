@@ -1188,6 +1188,52 @@ START_TEST(folds_among_numbers) {
 }
 END_TEST
 
+/* Numbers that a compiler holds in registers, which a function leaves as they were, while `code` runs. Reads of what is
+ * volatile cannot be put off. */
+static volatile double real_one = 1;
+static volatile int64_t whole_one = 1;
+
+static bool keeps_registers(ag__code *code, int64_t n, void *const memory[], const void *const attributes[]) {
+    const double a = real_one, b = real_one, c = real_one, d = real_one, e = real_one, f = real_one, g = real_one,
+                 h = real_one;
+    const int64_t i = whole_one, j = whole_one, k = whole_one, l = whole_one, m = whole_one, o = whole_one;
+    code(n, memory, attributes);
+    return a == 1 && b == 1 && c == 1 && d == 1 && e == 1 && f == 1 && g == 1 && h == 1 && i == 1 && j == 1 && k == 1 &&
+           l == 1 && m == 1 && o == 1;
+}
+
+/* A sum of multiples: more slots than a caller's registers are free for their addresses, and as many numbers. */
+START_TEST(registers_of_the_caller) {
+    enum { TERMS = 24, N = 71 };
+    if (!serves()) return;
+    static float x[TERMS][N], y[N];
+    ag__code_step step[2 * TERMS - 1];
+    ag__code_slot slot[3 * TERMS];
+    double scale[TERMS];
+    const void *attributes[TERMS];
+    void *memory[3 * TERMS] = {NULL};
+    for (int i = 0; i < 3 * TERMS; i++) slot[i] = (ag__code_slot){.dtype = AG_F32};
+    for (int i = 0; i < TERMS; i++) {
+        scale[i] = 1 + i / 64.0, attributes[i] = &scale[i], memory[i] = x[i];
+        fill(AG_F32, x[i], N);
+        step[i] = (ag__code_step){&ag__op_scale, AG_F32, 1, {(uint16_t)i}, (uint16_t)(TERMS + i), (uint16_t)i};
+    }
+    for (int i = 1; i < TERMS; i++) {
+        const uint16_t former = (uint16_t)(i > 1 ? 2 * TERMS + i - 1 : TERMS), last = (uint16_t)(2 * TERMS + i);
+        step[TERMS + i - 1] = (ag__code_step){&ag__op_add, AG_F32, 2, {former, (uint16_t)(TERMS + i)}, last, 0};
+    }
+    slot[3 * TERMS - 1].out = true, memory[3 * TERMS - 1] = y;
+    ag__code *code = ag__compile(tape, 2 * TERMS - 1, step, 3 * TERMS, slot);
+    ck_assert(code != NULL);
+    ck_assert(keeps_registers(code, N, memory, attributes));
+    for (int k = 0; k < N; k++) {
+        float sum = x[0][k] * (float)scale[0];
+        for (int i = 1; i < TERMS; i++) sum += x[i][k] * (float)scale[i];
+        ck_assert(isnan(sum) ? isnan(y[k]) : memcmp(&sum, &y[k], sizeof sum) == 0);
+    }
+}
+END_TEST
+
 /* Numbers for all elements fill the registers that the loop leaves free: few, if three bools are read at once. */
 START_TEST(crowded_registers) {
     if (!serves()) return;
@@ -1298,6 +1344,7 @@ static void add_tests(Suite *suite) {
     TCase *programs = isa_group(suite, "programs");
     tcase_add_test(programs, random_programs);
     tcase_add_test(programs, crowded_registers);
+    tcase_add_test(programs, registers_of_the_caller);
     tcase_add_test(programs, folds_in_lanes);
     tcase_add_test(programs, folds_among_numbers);
     tcase_add_test(programs, large_frames);
