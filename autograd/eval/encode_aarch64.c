@@ -6,7 +6,7 @@
  * take no index. x18 is the system's. Vector registers 30 and 31 are scratch; an operand from memory is in the latter.
  *
  * A vector has four elements, or two if some are of 64 bits; two of 32 bits are the lower half of a register. Of the
- * last, partial vector the elements that there are are loaded and stored, two at once or one; the others are 0.
+ * last, partial vector only elements of the slots are loaded and stored, two at once or one; the others are 0.
  *
  * Instructions: Arm Architecture Reference Manual for A-profile architecture, part C. */
 #include "autograd/eval/encode.h"
@@ -18,7 +18,7 @@
 enum { SCRATCH = 30, OPERAND = 31, VECTOR = 16 }; /* vector registers; bytes */
 enum { SAVED = 8 };                               /* from this vector register on, some have to be saved */
 
-_Static_assert(AG__MOST_SPILLED *VECTOR < 4096, "a frame is less than a page, and an immediate value");
+_Static_assert(VECTOR *AG__MOST_SPILLED < 4096, "a frame is less than a page, and an immediate value");
 
 enum { N = 0, SLOTS = 1, ATTRIBUTES = 2, INDEX = 2, POOL = 3, X16 = 16, X17 = 17, FRAME = 29, LINK = 30, SP = 31 };
 
