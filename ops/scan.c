@@ -294,7 +294,10 @@ static leading *leading_of(ag_dtype dtype) {
     return dtype == AG_F32 ? leading_f32 : dtype == AG_F64 ? leading_f64 : NULL;
 }
 #else
-static leading *leading_of(ag_dtype dtype) { return (void)dtype, NULL; }
+static leading *leading_of(ag_dtype dtype) {
+    (void)dtype;
+    return NULL;
+}
 #endif
 
 /* One element of `inner` after the other. */
