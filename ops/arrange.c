@@ -44,13 +44,21 @@ static ag_status filled(bool good, ag_tensor *nil, int n, ag_tensor *y[], const 
     return ag__leave(ag_tape_of(good ? y[0] : nil), file, line);
 }
 
-/* Whether extents m·n, in a shape of `size` elements for m, can be counted; if not, an error. */
+/* The elements of x, or of what it would be with 1 for each extent 0: so many have to be counted of a shape. */
+static int64_t counted(const ag_tensor *x) {
+    const ag_shape shape = ag_shape_of(x);
+    int64_t n = 1;
+    for (int i = 0; i < shape.rank; i++) n *= shape.extent[i] > 0 ? shape.extent[i] : 1;
+    return n;
+}
+
+/* Whether extents m·n, in a shape of which `size` elements are counted for m, can be counted; if not, an error. */
 static bool countable(const char *name, ag_tensor *x, int64_t size, int64_t times, ag_tensor **nil) {
     if (times < 0) {
         *nil = ag__fail(name, 1, &x, AG_ERR_RANGE, "%lld times: 0 or more is wanted", (long long)times);
         return false;
     }
-    if (times <= INT64_MAX / 16 / (size > 0 ? size : 1)) return true;
+    if (times <= INT64_MAX / 16 / size) return true;
     *nil = ag__fail(name, 1, &x, AG_ERR_SHAPE, "the result would have more elements than can be counted");
     return false;
 }
@@ -448,7 +456,7 @@ static ag_tensor *repeat_axes(ag_tensor *x, const ag_shape *times) {
 static ag_tensor *tiled(const char *name, ag_tensor *x, const ag_shape *times) {
     ag_tensor *nil;
     ag_shape shape = ag_shape_of(x), reps = *times;
-    int64_t size = ag_size(x) ? ag_size(x) : 1, more = 0;
+    int64_t size = counted(x), more = 0;
     for (int i = 0; i < times->rank; i++) {
         if (!countable(name, x, size, times->extent[i], &nil)) return nil;
         if (times->extent[i] > 0) size *= times->extent[i];
@@ -483,7 +491,7 @@ ag_tensor *ag_repeat(ag_tensor *x, ag_shape times) {
 ag_tensor *ag_repeat_interleave(ag_tensor *x, int64_t times, int axis) {
     ag_tensor *nil;
     const int a = axis_of("repeat_interleave", x, axis, &nil);
-    if (a < 0 || !countable("repeat_interleave", x, ag_size(x), times, &nil)) return nil;
+    if (a < 0 || !countable("repeat_interleave", x, counted(x), times, &nil)) return nil;
     return times == 1 ? ag__unchanged(x) : repeat_axis(x, a, times, true);
 }
 

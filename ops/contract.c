@@ -69,9 +69,15 @@ ag_tensor *ag_vdot(ag_tensor *a, ag_tensor *b) {
     return ag_tensordot(ravel(a), ravel(b), 1);
 }
 
+static ag_tensor *too_large(const char *name, ag_tensor *a, ag_tensor *b) {
+    return ag__fail(name, 2, (ag_tensor *[]){a, b}, AG_ERR_SHAPE,
+                    "the result would have more elements than can be counted");
+}
+
 ag_tensor *ag_outer(ag_tensor *a, ag_tensor *b) {
     ag_tensor *nil;
     if (!usable_pair("outer", a, b, true, &nil)) return nil;
+    if ((double)ag_size(a) * (double)ag_size(b) >= 0x1p59) return too_large("outer", a, b);
     return ag_mul(ag_unsqueeze(ravel(a), 1), ravel(b));
 }
 
@@ -125,8 +131,7 @@ ag_tensor *ag_kron(ag_tensor *a, ag_tensor *b) {
     if (!usable_pair("kron", a, b, true, &nil)) return nil;
     const int rank = ag_rank(a) > ag_rank(b) ? ag_rank(a) : ag_rank(b);
     const ag_shape p = with_rank(a, rank), q = with_rank(b, rank);
-    if (!has_size(&p, &q))
-        return ag__fail("kron", 2, (ag_tensor *[]){a, b}, AG_ERR_SHAPE, "the result would have too many elements");
+    if (!has_size(&p, &q)) return too_large("kron", a, b);
     if (2 * rank <= AG_MAX_RANK) return kron_by_axes(a, b, &p, &q);
     a = ag__reshape(a, &p);
     b = ag__reshape(b, &q);

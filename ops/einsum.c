@@ -378,11 +378,20 @@ static void drop(einsum *e, int q) {
 
 /* ---- The order of products ---- */
 
-/* The axes that intermediate results of a pair would have; more than 8 are impossible. */
+/* Whether so many elements can be counted; extents of 0 do not matter. */
+static bool countable(const einsum *e, uint64_t set) {
+    double n = 1;
+    for (int label = 0; label < LABELS; label++)
+        if (set & UINT64_C(1) << label && e->extent[label] > 0) n *= (double)e->extent[label];
+    return n < 0x1p59;
+}
+
+/* Intermediate results of a pair have up to 8 axes, and elements that can be counted; others are impossible. */
 static bool possible(const einsum *e, const axes *p, const axes *q, uint64_t needed) {
-    if (members((set_of(p) | set_of(q)) & needed) > AG_MAX_RANK) return false;
+    const uint64_t all = set_of(p) | set_of(q);
+    if (members(all & needed) > AG_MAX_RANK) return false;
     const groups g = groups_of(p, q, needed);
-    return rank_of(e, &g) <= AG_MAX_RANK;
+    return rank_of(e, &g) <= AG_MAX_RANK && countable(e, way_of(e, &g) == BY_ELEMENTS ? all : all & needed);
 }
 
 static axes axes_of(uint64_t set) {
@@ -445,7 +454,8 @@ static void list_products(const table *t, unsigned set, pair *list, int *count) 
 
 static bool no_order(einsum *e) {
     char text[AG__SHOWN];
-    e->nil = ag__fail("einsum", e->n, e->given, AG_ERR_SHAPE, "%s needs an intermediate result of more than %d axes",
+    e->nil = ag__fail("einsum", e->n, e->given, AG_ERR_SHAPE,
+                      "%s needs an intermediate result of more than %d axes, or of more elements than can be counted",
                       ag__shown(text, e->text), AG_MAX_RANK);
     return false;
 }

@@ -34,13 +34,16 @@ static bool rows_in_line(const ag__layout *a) {
 
 /* (…,m,k)·(k,n) as one product (…·m,k)·(k,n), whose b̄ then needs no sum over the leading axes. */
 static ag_tensor *matmul_in_line(ag_tensor *a, ag_tensor *b) {
-    ag_shape shape = ag_shape_of(a);
-    int64_t rows = 1;
+    ag_shape shape = ag_shape_of(a), y_shape = shape;
+    const char *why;
+    int64_t rows = 1, size;
+    y_shape.extent[shape.rank - 1] = ag_extent(b, 1);
+    if (!ag__shape_valid(&y_shape, &size, &why)) /* where one extent is 0, the product may be */
+        return ag__fail("matmul", 2, (ag_tensor *[]){a, b}, AG_ERR_SHAPE, "the result would have %s", why);
     for (int i = 0; i < shape.rank - 1; i++) rows *= shape.extent[i];
     ag_tensor *lines = ag__reshape(a, &AG_SHAPE(rows, shape.extent[shape.rank - 1]));
     ag_tensor *y = ag_apply(&ag__op_matmul, 2, (ag_tensor *[]){lines, b}, NULL, 0);
-    shape.extent[shape.rank - 1] = ag_extent(b, 1);
-    return ag__reshape(y, &shape);
+    return ag__reshape(y, &y_shape);
 }
 
 /* A vector as a row or a column, whose axis the result does not have. */

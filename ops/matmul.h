@@ -60,7 +60,8 @@ AG_API ag_tensor *ag_tensordot_over(ag_tensor *a, ag_tensor *b, ag_axes axes_a, 
  * Dtype:  i64 or real, the same for all
  * Grad:   x̄[i] = einsum of ȳ and the other x, from the graph
  * Errors: AG_ERR_SHAPE for a text that cannot be read, with the place in it, or does not fit the shapes, or if an
- *         intermediate result would have more than 8 axes; AG_ERR_NULL; AG_ERR_DTYPE; AG_ERR_RANGE unless 1 <= n <= 32
+ *         intermediate result would have more than 8 axes, or more elements than can be counted; AG_ERR_NULL;
+ *         AG_ERR_DTYPE; AG_ERR_RANGE unless 1 <= n <= 32
  * Source: numpy.einsum; the order as in opt_einsum (Smith and Gray, 2018) */
 AG_API ag_tensor *ag_einsum(const char *text, int n, ag_tensor *const x[]);
 

@@ -773,6 +773,17 @@ START_TEST(wrong_calls_are_refused) {
     refused(ag_tile(x, AG_SHAPE(-1)), AG_ERR_RANGE, "tile: ", "-1 times");
     refused(ag_tile(x, AG_SHAPE(INT64_MAX)), AG_ERR_SHAPE, "tile: ", "more elements than can be counted");
     refused(ag_tile(none, AG_SHAPE(INT64_C(1) << 40, INT64_C(1) << 40)), AG_ERR_SHAPE, "tile: ", "can be counted");
+    /* The other extents of a tensor without elements count. */
+    const int64_t much = INT64_C(1) << 40;
+    ag_tensor *wide = ag_zeros(tape, AG_F32, AG_SHAPE(0, 1, much)), *row = ag_zeros(tape, AG_F32, AG_SHAPE(1, much));
+    ag_tensor *turned = ag_transpose(wide, 1, 2);
+    refused(ag_tile(wide, AG_SHAPE(much, 1, 1)), AG_ERR_SHAPE, "tile: ", "can be counted");
+    refused(ag_repeat(wide, AG_SHAPE(1, much, 1)), AG_ERR_SHAPE, "repeat: ", "can be counted");
+    refused(ag_repeat_interleave(wide, much, 2), AG_ERR_SHAPE, "repeat_interleave: ", "can be counted");
+    refused(ag_matmul(turned, row), AG_ERR_SHAPE, "matmul: ", "can be counted");
+    refused(ag_outer(row, row), AG_ERR_SHAPE, "outer: ", "can be counted");
+    refused(ag_einsum("aij,bik->abjk", 2, (ag_tensor *[]){wide, wide}), AG_ERR_SHAPE, "einsum: ", "can be counted");
+    refused(ag_einsum("aji,ik->ajk", 2, (ag_tensor *[]){turned, row}), AG_ERR_SHAPE, "einsum: ", "can be counted");
     refused(ag_tile(x, ag_shape_from(9, NULL)), AG_ERR_SHAPE, "tile: ");
     refused(ag_repeat(x, AG_SHAPE(2)), AG_ERR_SHAPE, "repeat: ", "at least 2 are wanted");
     refused(ag_repeat_interleave(x, -2, 0), AG_ERR_RANGE, "repeat_interleave: ", "-2 times");
