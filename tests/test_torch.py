@@ -411,7 +411,7 @@ CALLS["user_is_small"] = lambda x, l: (x[0] < 0.5) & (x[0] > -0.5)
 CALLS["user_blend"] = lambda x, l: x[0] + 0.25 * (x[1] - x[2])
 CALLS["user_weighted"] = lambda x, l: sum(y / (j + 1) for j, y in enumerate(torch.broadcast_tensors(*x)))
 CALLS["user_dot"] = lambda x, l: torch.sum(x[0] * x[1], -1)
-CALLS["user_one_hot"] = lambda x, l: F.one_hot(x[0], 9).to(torch.float32)
+CALLS["user_one_hot"] = lambda x, l: F.one_hot(x[0], 9).to(DTYPES["f32"])
 
 
 @call("user_windows")
@@ -533,7 +533,7 @@ CALLS["ag_permute"] = lambda x, l: permuted(x[0], axes_of(x[0], l))
 CALLS["ag_squeeze"] = CALLS["ag_reshape"]
 CALLS["ag_transpose"] = lambda x, l: transposed(x[0], l["number"][0], l["number"][1])
 CALLS["ag_unsqueeze"] = lambda x, l: x[0].unsqueeze(l["number"][0])
-CALLS["ag_concat"] = lambda x, l: torch.cat(x, l["number"][0])
+CALLS["ag_concat"] = lambda x, l: torch.cat(x, l["number"][0]) if len(x) > 1 else x[0]  # which is the result itself
 CALLS["ag_diag"] = lambda x, l: torch.diag(x[0], l["number"][0])
 CALLS["ag_tril"] = lambda x, l: torch.tril(x[0], l["number"][0])
 CALLS["ag_roll"] = lambda x, l: torch.roll(x[0], l["number"][0], l["number"][1])
@@ -653,7 +653,7 @@ def scatter(x, l):
     """The last one at a place counts, which PyTorch does not promise."""
     axis = l["number"][0] % x[0].dim()
     index, source = placed(x[0], x[1], axis, x[2])
-    y = x[0]
+    y = x[0].clone()  # without indices it is another tensor, too
     for i in range(index.shape[axis]):
         y = torch.scatter(y, axis, torch.narrow(index, axis, i, 1), torch.narrow(source, axis, i, 1))
     return y
@@ -663,8 +663,7 @@ def scatter(x, l):
 def scatter_max(x, l):
     axis = l["number"][0] % x[0].dim()
     index, source = placed(x[0], x[1], axis, x[2])
-    if not x[0].is_floating_point() or True:
-        return torch.scatter_reduce(x[0], axis, index, source, "amax")
+    return torch.scatter_reduce(x[0], axis, index, source, "amax")
 
 
 @call("ag_index_add")
