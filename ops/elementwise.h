@@ -12,7 +12,7 @@
  *         minimum 0, mul 0.5, neg 0, pow 0.9, relu 0, rsqrt 1.5, sigmoid 1.5, sign 0, sin 1, sqrt 0.5,
  *         square 0.5, sub 0.5, tanh 1.5;
  *     Units of slopes: cos 0.8, exp 0.9, expm1 0.9, log 0.5, log1p 1.5, rsqrt 4.9, sigmoid 3.5, sin 0.8,
- *         sqrt 1.5, square 0, tanh 3.4; */
+ *         sqrt 1.5, square 0, tanh 3.5; */
 #ifndef AG_OPS_ELEMENTWISE_H
 #define AG_OPS_ELEMENTWISE_H
 

@@ -10,7 +10,7 @@
  *         remainder 0.5, round 0, sinc 3, trunc 0, xlog1py 2, xlogy 1.9;
  *     Units of f32: ceil 0, copysign 0, floor 0, floor_divide 0.5, fmod 0, hypot 0.8, logaddexp 8.4,
  *         remainder 0.5, round 0, sinc 3.1, trunc 0, xlog1py 1.8, xlogy 1.8;
- *     Units of slopes: sinc 4.9; */
+ *     Units of slopes: sinc 5.6; */
 #ifndef AG_OPS_NUMERIC_H
 #define AG_OPS_NUMERIC_H
 
