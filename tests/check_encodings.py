@@ -118,23 +118,14 @@ class Machine:
     def lane_register(self, fold, number):
         return self.unit.registers - (len(self.folds) - fold) * (LANES // self.lanes) + number
 
-
-class X86(Machine):
-    """The text of what is the same for all vectors of x86-64."""
-
-    bases = ["r8", "r9", "r10", "r11", "rbx", "r12", "r13", "r14", "r15"]
-    head, listed = ".intel_syntax noprefix", ["-m", "i386:x86-64", "-M", "intel"]
-
-    def write(self, number):
-        self.number, self.out, self.labels = number, [], 0
-        self.vector, self.tail, self.known = 0, False, None
-        self.emit(".balign 64", f"machine_{number}:", f"pool_{number}:")
-        self.unit.pool(self)
+    def after_pool(self, first_index):
+        """All that is behind the pool. The instruction that makes the index 0; None: there is no index."""
         if any(i.code == "AG__RARELY" for i in self.before + self.ahead + self.loop):
             self.stub()
         self.enter()
         self.run(self.before)
-        self.emit("xor edx, edx")
+        if first_index:
+            self.emit(first_index)
         if self.folds:
             self.rounds(self.ahead, LANES // self.lanes, self.ways, True)
         elif self.ahead:
@@ -148,6 +139,20 @@ class X86(Machine):
             self.store_single(i)
         self.leave()
         return self.out
+
+
+class X86(Machine):
+    """The text of what is the same for all vectors of x86-64."""
+
+    bases = ["r8", "r9", "r10", "r11", "rbx", "r12", "r13", "r14", "r15"]
+    head, listed = ".intel_syntax noprefix", ["-m", "i386:x86-64", "-M", "intel"]
+
+    def write(self, number):
+        self.number, self.out, self.labels = number, [], 0
+        self.vector, self.tail, self.known = 0, False, None
+        self.emit(".balign 64", f"machine_{number}:", f"pool_{number}:")
+        self.unit.pool(self)
+        return self.after_pool("xor edx, edx")
 
     def emit(self, *lines):
         self.out += lines
@@ -750,25 +755,7 @@ class A64(Machine):
         self.emit(".balign 64", f"machine_{number}:", f"pool_{number}:")
         for bits, wide in self.pool:
             self.emit(f".quad {bits}, {bits}" if wide else f".long {bits}, {bits}, {bits}, {bits}")
-        if any(i.code == "AG__RARELY" for i in self.before + self.ahead + self.loop):
-            self.stub()
-        self.enter()
-        self.run(self.before)
-        if self.indexed:
-            self.emit("mov x2, #0")
-        if self.folds:
-            self.rounds(self.ahead, LANES // self.lanes, self.ways, True)
-        elif self.ahead:
-            self.rounds(self.ahead, self.ways, self.ways, False)
-        else:
-            self.rounds(self.loop, 4 if len(self.loop) <= 6 else 2, 1, False)
-        self.rounds(self.loop, 1, 1, False)
-        self.rest()
-        self.run(self.join)
-        for i in self.after:
-            self.store_single(i)
-        self.leave()
-        return self.out
+        return self.after_pool("mov x2, #0" if self.indexed else None)
 
     def emit(self, *lines):
         self.out += lines

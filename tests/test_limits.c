@@ -606,10 +606,12 @@ static void check_distinct(int64_t n, int64_t values) {
 }
 
 START_TEST(distinct) {
-    enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8) };
+    enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8), LEAST_COUNTED = AG__LIMIT(2048, 16), SHARE = AG__LIMIT(16, 2) };
     for (int64_t by = -1; by <= 1; by++) {
-        check_distinct(3 * MOST_DISTINCT, MOST_DISTINCT + by);
-        check_distinct(2 * MOST_DISTINCT + by, 5);
+        check_distinct(LEAST_COUNTED + by, 5);
+        check_distinct(4 * LEAST_COUNTED, AG__LIMIT(4 * LEAST_COUNTED / SHARE, MOST_DISTINCT) + by);
+        check_distinct(SHARE * (MOST_DISTINCT + by), MOST_DISTINCT - 1);
+        check_distinct((SHARE + 1) * MOST_DISTINCT, MOST_DISTINCT + by);
     }
 }
 END_TEST

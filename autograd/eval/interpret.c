@@ -178,7 +178,7 @@ static AG__RARE void pack_groups(const ag__region *g, const ag_tensor *t, const 
     const int64_t across = ag__lesser(g->inner, at->rows), bytes = (int64_t)ag__bytes(t);
     const ag__walk w = ag__walk_over(t->layout->rank, t->layout->extent, ag__strides(t->layout));
     const char *x = ag__values(t);
-    char some[AG__STRIP * AG__MOST_BYTES];
+    _Alignas(8) char some[AG__STRIP * AG__MOST_BYTES];
     int64_t down = 0, last;
     const bool by_columns = has_columns(g, &w, &down);
     const int64_t most = across < g->inner ? 0 : AG__STRIP / (g->columns * across) * across; /* rows at a time */
