@@ -91,9 +91,12 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
 
 ag_tensor *ag__dtype_wrong(const char *name, ag_tensor *x, ag_tensor *part) {
     ag_tensor *const pair[] = {x, part};
-    if (!part || ag_dtype_of(x) == ag_dtype_of(part)) return NULL;
-    return ag__refuse(name, 2, pair, AG_ERR_DTYPE, "dtypes %s and %s differ", ag_dtype_name(ag_dtype_of(x)),
-                      ag_dtype_name(ag_dtype_of(part)));
+    const char *dtype = ag_dtype_name(ag_dtype_of(x));
+    if (!part) return NULL;
+    if (ag_dtype_of(x) != ag_dtype_of(part))
+        return ag__refuse(name, 2, pair, AG_ERR_DTYPE, "dtypes %s and %s differ", dtype,
+                          ag_dtype_name(ag_dtype_of(part)));
+    return ag__real(x) ? NULL : ag__refuse(name, 2, pair, AG_ERR_DTYPE, "the dtype %s is not supported", dtype);
 }
 
 ag_tensor *ag__linear_wrong(const char *name, const ag_linear *layer, ag_tensor *x, int64_t in) {

@@ -36,8 +36,8 @@ ag_tensor *ag__init_wrong(const char *name, const void *layer, ag_tape *tape, ag
 #endif
     ;
 
-/* NULL if x has the dtype of `part`, which may be NULL; else nil, after an error. An operation inside a layer would
- * report shapes that the caller has never seen. */
+/* NULL if x has the dtype of `part`, a real one, or `part` is NULL; else nil, after an error. An operation inside a
+ * layer would report shapes that the caller has never seen. */
 ag_tensor *ag__dtype_wrong(const char *name, ag_tensor *x, ag_tensor *part);
 
 /* NULL if a linear layer takes `in` features, and its parts have x's dtype and belong together; else nil, after an

@@ -157,9 +157,7 @@ ag_tensor *ag_histogram_between(ag_tensor *x, ag_tensor *edges, ag_tensor *weigh
 enum { MOST_DISTINCT = AG__LIMIT(1 << 14, 8), LEAST_COUNTED = AG__LIMIT(2048, 16), SHARE = AG__LIMIT(16, 2) };
 
 /* How many distinct ones among so many elements are few, and are found by a hash table. */
-static int64_t few_of(int64_t size) {
-    return size < LEAST_COUNTED ? size : ag__lesser(size / SHARE, MOST_DISTINCT);
-}
+static int64_t few_of(int64_t size) { return size < LEAST_COUNTED ? size : ag__lesser(size / SHARE, MOST_DISTINCT); }
 
 typedef struct slot { /* of a hash table: place 0 is none */
     uint64_t key;

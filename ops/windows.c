@@ -52,7 +52,7 @@ AG__SHORT static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes 
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d extents and %d steps are given for %d axes: one of each for each axis is wanted",
                         extents->rank, steps->rank, n);
-    if (n == 0) return (nil = ag__current(x)) ? nil : ag__nil_of(x->tape);
+    if (n == 0) return ag__unchanged(x);
     const int rank = ag_rank(x) - (folds ? n : 0);
     if (n > rank || rank + n > AG_MAX_RANK || (axes->count == -1 && n < rank))
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,

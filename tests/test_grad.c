@@ -1,6 +1,7 @@
 /* test_grad -- gradients: outputs and inputs, repetition, depth, and a user's operations
  *
  * `counted` is the identity, and counts the elements that it computes. */
+#include "nn/nn.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -201,6 +202,114 @@ START_TEST(recording_off_is_constant) {
     ag_tape_set_recording(tape, true);
     expect_item(dp, 6);
     expect_item(slope(dp, p), 0);
+}
+END_TEST
+
+/* Calls that change nothing, or little, of a 3x2 tensor. */
+enum { UNCHANGED = 58 };
+static ag_tensor *unchanged_by(int call, ag_tensor *x) {
+    ag_tensor *y = NULL;
+    switch (call) {
+    case 0: return ag_reshape(x, AG_SHAPE(3, 2));
+    case 1: return ag_broadcast_to(x, AG_SHAPE(3, 2));
+    case 2: return ag_permute(x, AG_AXES(0, 1));
+    case 3: return ag_transpose(x, 1, 1);
+    case 4: return ag_contiguous(x);
+    case 5: return ag_slice(x, 0, 0, AG_END, 1);
+    case 6: return ag_at(x, "...");
+    case 7: return ag_at(x, ":, :");
+    case 8: return ag_concat(1, &x, 0);
+    case 9: return ag_pad(x, AG_AXES(0), AG_SHAPE(0), AG_SHAPE(0));
+    case 10: return ag_roll(x, 0, 1);
+    case 11: return ag_roll_over(x, AG_SHAPE(3, -2), AG_AXES(0, 1));
+    case 12: return ag_rot90(x, 4, AG_AXES(0, 1));
+    case 13: return ag_repeat_interleave(x, 1, 1);
+    case 14: return ag_tile(x, AG_SHAPE(1, 1));
+    case 15: return ag_diff(x, 0, 1);
+    case 16: return ag_squeeze(x, (ag_axes){0});
+    case 17: return ag_flatten(x, 1, 1);
+    case 18: return ag_expand_as(x, x);
+    case 19: return ag_movedim(x, AG_AXES(1), AG_AXES(1));
+    case 20: return ag_swapaxes(x, 0, 0);
+    case 21: return ag_unflatten(x, 1, AG_SHAPE(2));
+    case 22: return ag_hstack(1, &x);
+    case 23: return ag_vstack(1, &x);
+    case 24: return ag_embed(x, 0, 3, 0, 1);
+    case 25: return ag_index(x, 0, NULL);
+    case 26: return ag_cast(x, AG_F64);
+    case 27: return ag_sum_over(x, (ag_axes){0}, false);
+    case 28: return ag_max_over(x, (ag_axes){0}, false);
+    case 29: return ag_mean_over(x, (ag_axes){0}, false);
+    case 30: return ag_logsumexp_over(x, (ag_axes){0}, false);
+    case 31: return ag_prod_over(x, (ag_axes){0}, false);
+    case 32: return ag_einsum("ij", 1, &x);
+    case 33: return ag_einsum("ij->ij", 1, &x);
+    case 34: return ag_scale(x, 1);
+    case 35: return ag_pow_scalar(x, 1);
+    case 36: return ag_add_scalar(x, 0);
+    case 37: return ag_clamp(x, -INFINITY, INFINITY);
+    case 38: return ag_dropout(x, 0, true);
+    case 39: return ag_dropout(x, 0.5, false);
+    case 40: return ag_complex_conj(ag_complex_conj(x));
+    case 41: return ag_tril(x, 3);
+    case 42: return ag_masked_fill(x, ag_zeros(ag_tape_of(x), AG_BOOL, AG_SHAPE(3, 2)), 0);
+    case 43: return ag_sort(x, 0, false);
+    case 44: return ag_cumsum(ag_slice(x, 0, 0, 1, 1), 0);
+    case 45: return ag_windows(x, (ag_axes){0}, AG_SCALAR, AG_SCALAR);
+    case 46: return ag_fold(x, (ag_axes){0}, AG_SCALAR, AG_SCALAR);
+    case 47: return ag_nan_to_num(x);
+    case 48: return ag_repeat(x, AG_SHAPE(1, 1));
+    case 49: return ag_triu(x, -2);
+    case 50: return ag_logcumsumexp(ag_slice(x, 1, 0, 0, 1), 1);
+    case 51: return ag_flip(ag_flip(x, 0), 0);
+    case 52: return ag_masked_select(x, ag_ones(ag_tape_of(x), AG_BOOL, AG_SHAPE(3, 2)));
+    case 53: return ag_stop_gradient(x);
+    case 54: return ag_fft_over(x, (ag_axes){0}, 0);
+    case 55: return ag_broadcast_tensors(1, &x, &y), y;
+    case 56: return ag_norm_over(x, (ag_axes){0}, 2, false);
+    case 57: return ag_median_over(x, (ag_axes){0}, false);
+    default: return NULL;
+    }
+}
+
+static ag_tensor *ones_like_slope(ag_tensor *y, ag_tensor *x) {
+    ag_tensor *dx = NULL, *ones = ag_ones_like(y);
+    ag_vjp(1, &y, &ones, 1, &x, &dx, 0);
+    return dx;
+}
+
+/* A result is constant later even where a call has nothing to do; gradients taken at once go through it. */
+START_TEST(unchanged_while_recording_is_off) {
+    const double six[] = {1, 2, 3, 4, 5, 6};
+    ag_tensor *p = ag_parameter(tape, AG_F64, AG_SHAPE(3, 2), six);
+    ag_tensor *from[] = {p, ag_square(p), ag_from(tape, AG_F64, AG_SHAPE(3, 2), six)};
+    for (int i = 0; i < 3; i++) {
+        ag_tensor *usual = ones_like_slope(unchanged_by(_i, from[i]), from[i]);
+        ag_tape_set_recording(tape, false);
+        ag_tensor *y = unchanged_by(_i, from[i]), *within = ones_like_slope(y, from[i]);
+        ag_tape_set_recording(tape, true);
+        expect_same(within, usual);
+        expect_same(ones_like_slope(y, from[i]), ag_zeros_like(usual));
+        expect_same(ones_like_slope(within, from[1]), ag_zeros_like(usual));
+    }
+}
+END_TEST
+
+/* So are gradients that are cotangents as they were given. */
+START_TEST(cotangents_while_recording_is_off) {
+    ag_tensor *p = parameter(3), *g = ag_square(p), *y = ag_add_scalar(p, 1), *dx[2], *of[] = {y, p};
+    for (int i = 0; i < 2; i++) {
+        ag_tape_set_recording(tape, false);
+        ck_assert_int_eq(ag_vjp(1, &of[i], &g, 1, &of[i], &dx[i], 0), AG_OK);
+        ck_assert_int_eq(ag_vjp(1, &y, &g, 1, &p, &dx[!i], 0), AG_OK);
+        expect_item(slope(dx[i], g), 1);
+        ag_tape_set_recording(tape, true);
+        for (int k = 0; k < 2; k++) {
+            expect_item(dx[k], 9);
+            expect_item(slope(dx[k], p), 0);
+            expect_item(slope(dx[k], g), 0);
+        }
+    }
 }
 END_TEST
 
@@ -804,6 +913,8 @@ int main(void) {
     tcase_add_test(meaning, stopped_gradients);
     tcase_add_test(meaning, recording_off_is_constant);
     tcase_add_test(meaning, gradients_within_recording_off);
+    tcase_add_loop_test(meaning, unchanged_while_recording_is_off, 0, UNCHANGED);
+    tcase_add_test(meaning, cotangents_while_recording_is_off);
     tcase_add_test(meaning, recording_stays_off_over_a_rewind);
     TCase *parameters = tape_group(suite, "parameters");
     tcase_add_test(parameters, backward_adds_up_until_it_is_told_to_forget);

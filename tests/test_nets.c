@@ -1216,6 +1216,24 @@ START_TEST(convolutions_refuse) {
 }
 END_TEST
 
+/* Whichever operations these convolutions would be made of. */
+START_TEST(convolutions_refuse_whole_numbers) {
+    enum { N = 5 };
+    const int64_t in[N] = {1, 4, 16, 4, 16}, group[N] = {1, 4, 16, 1, 8}, out[N] = {1, 4, 16, 4, 16};
+    for (int i = 0; i < 2 * N; i++) {
+        const int k = i / 2;
+        const ag_dtype dtype = i % 2 ? AG_I64 : AG_BOOL;
+        const ag_conv_options o = {.groups = in[k] / group[k]};
+        ag_tensor *x = ag_zeros(tape, dtype, AG_SHAPE(2, 5, in[k]));
+        ag_tensor *w = ag_zeros(tape, dtype, AG_SHAPE(3, group[k], out[k]));
+        ag_convolve(x, w, NULL, &o);
+        expect_error(tape, AG_ERR_DTYPE, "convolve: a ", "is not supported", "test_nets.c:");
+        ag_convolve_transposed(x, w, NULL, &o);
+        expect_error(tape, AG_ERR_DTYPE, "convolve_transposed: a ", "is not supported", "test_nets.c:");
+    }
+}
+END_TEST
+
 START_TEST(transposed_convolutions_refuse) {
     ag_tensor *x = zeros(AG_SHAPE(2, 5, 6)), *w = zeros(AG_SHAPE(3, 4, 6));
     expect_shape(ag_convolve_transposed(x, w, NULL, NULL), AG_SHAPE(2, 7, 4));
@@ -1865,6 +1883,7 @@ int main(void) {
     tcase_add_test(layers, sequences_have_these_layers);
     TCase *refused = tape_group(suite, "refused");
     tcase_add_test(refused, convolutions_refuse);
+    tcase_add_test(refused, convolutions_refuse_whole_numbers);
     tcase_add_test(refused, transposed_convolutions_refuse);
     tcase_add_test(refused, poolings_refuse);
     tcase_add_test(refused, gradients_of_dilated_windows_have_no_gaps);

@@ -283,7 +283,8 @@ static bool collect(const scan *s, int nx, ag_tensor *const x[], ag_tensor *dx[]
             return false;
         }
         if (!g && !(g = filled_like(x[i], 0))) return false;
-        dx[i] = g;
+        dx[i] = ag__unchanged(g); /* it may be a cotangent that was given */
+        if (dx[i]->flags & AG__NIL) return false;
     }
     return true;
 }
