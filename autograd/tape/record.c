@@ -343,6 +343,25 @@ ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag__layout *layo
     return finished(t);
 }
 
+/* ---- Results of calls that change nothing ---- */
+
+static ag_tensor *unchanged_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
+
+static const ag_op unchanged_entry = {.name = "unchanged",
+                                      .notation = "{0}",
+                                      .kind = AG_KIND_VIEW,
+                                      .flags = AG_OP_HIDES_NOTHING,
+                                      .arity = 1,
+                                      .vjp = unchanged_vjp};
+
+/* Tensors from before recording was turned off are not constant later, but what is recorded now is: a view of them. */
+ag_tensor *ag__unchanged(ag_tensor *x) {
+    ag_tensor *y = ag__current(x);
+    if (!y) return ag__nil_of(x->tape);
+    if (x->tape->recording || y->id >= x->tape->off_since) return y;
+    return ag__record_view(&unchanged_entry, y, y->layout, 0, NULL, 0);
+}
+
 /* ---- Public ---- */
 
 static ag_tensor *decide_and_record(const ag_op *op, int n, ag_tensor **x, const void *attributes, size_t bytes) {

@@ -517,6 +517,8 @@ ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s);
  * memory for that was out. */
 ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag__layout *layout, int64_t from,
                            const void *attributes, size_t bytes);
+/* x as a result: it, the version of a variable, or a view that is constant later; nil after an error. */
+ag_tensor *ag__unchanged(ag_tensor *x);
 /* The shape to which x[…] are broadcast; false if two extents clash, on this axis, counted from the end. */
 bool ag__common_shape(int n, ag_tensor *const x[], ag_shape *shape, int *clash, int64_t extents[2]);
 /* The same for the constructor `name`, and whether a result can have it: if not, *nil is set, after an error. */
@@ -537,8 +539,7 @@ bool ag__parameter_dtype(const char *name, ag_tape *tape, ag_dtype dtype); /* wh
 ag_tensor *ag__as_parameter(ag_tensor *v);                                 /* the variable, or nil, made a parameter */
 
 /* variable.c */
-ag_tensor *ag__current(ag_tensor *x);   /* x, or the version of a variable; NULL on failure */
-ag_tensor *ag__unchanged(ag_tensor *x); /* the same for a result; nil after an error */
+ag_tensor *ag__current(ag_tensor *x); /* x, or the version of a variable; NULL on failure */
 /* Assign x to v, replacing a pending assignment, joined with `other` and its ring, or alone if NULL; carried out
  * once x is computed. */
 void ag__set_next_value(ag_tensor *v, ag_tensor *x, ag_tensor *other);

@@ -48,22 +48,6 @@ ag_tensor *ag__current(ag_tensor *x) {
     return t ? t : new_version(x);
 }
 
-static const ag_op unchanged_entry = {.name = "unchanged",
-                                      .notation = "{0}",
-                                      .kind = AG_KIND_VIEW,
-                                      .flags = AG_OP_HIDES_NOTHING,
-                                      .arity = 1,
-                                      .vjp = read_vjp};
-
-/* What is recorded while recording is off is constant later, which a tensor from before that is not: the result is a
- * view of it. */
-ag_tensor *ag__unchanged(ag_tensor *x) {
-    ag_tensor *y = ag__current(x);
-    if (!y) return ag__nil_of(x->tape);
-    if (x->tape->recording || y->id >= x->tape->off_since) return y;
-    return ag__record_view(&unchanged_entry, y, y->layout, 0, NULL, 0);
-}
-
 /* ---- Assignments ---- */
 
 static void leave_ring(ag_tensor *v) {
