@@ -164,8 +164,9 @@ ag_tensor *ag_unflatten(ag_tensor *x, int axis, ag_shape extents) {
     if (!extents_of(&extents, ag_extent(x, a)))
         return ag__fail("unflatten", 1, &x, AG_ERR_SHAPE, "axis %d with extent %lld has no such factors", a,
                         (long long)ag_extent(x, a));
-    const ag_shape shape = ag_shape_of(x);
-    return ag_reshape(x, replaced(&shape, a, a + 1, extents.rank, extents.extent));
+    ag_shape shape = ag_shape_of(x);
+    shape = replaced(&shape, a, a + 1, extents.rank, extents.extent);
+    return ag__shape_fits("unflatten", 1, &x, &shape, &nil) ? ag_reshape(x, shape) : nil;
 }
 
 ag_tensor *ag_rot90(ag_tensor *x, int64_t times, ag_axes axes) {
@@ -349,8 +350,6 @@ static int grid_axis(int i, bool xy) { return xy && i < 2 ? 1 - i : i; }
 static bool make_grid(int n, ag_tensor *const x[], bool xy, ag_tensor *y[], ag_tensor **nil) {
     static const char name[] = "meshgrid";
     ag_shape shape = {.rank = n};
-    int64_t size;
-    const char *why;
     if (!several(name, n, x, nil)) return false;
     if (n > AG_MAX_RANK) *nil = ag__fail(name, 1, x, AG_ERR_RANGE, "%d lists: at most %d are wanted", n, AG_MAX_RANK);
     else if (!y) *nil = ag__fail(name, n, x, AG_ERR_NULL, "the place for the results is NULL");
@@ -362,8 +361,7 @@ static bool make_grid(int n, ag_tensor *const x[], bool xy, ag_tensor *y[], ag_t
                    false;
         shape.extent[grid_axis(i, xy)] = ag_size(x[i]);
     }
-    if (!ag__shape_valid(&shape, &size, &why))
-        return *nil = ag__fail(name, n, x, AG_ERR_SHAPE, "the result would have %s", why), false;
+    if (!ag__shape_fits(name, n, x, &shape, nil)) return false;
     for (int i = 0; i < n; i++) {
         ag_shape line = {.rank = n};
         for (int k = 0; k < n; k++) line.extent[k] = k == grid_axis(i, xy) ? ag_size(x[i]) : 1;
@@ -620,7 +618,9 @@ ag_tensor *ag_diag_embed(ag_tensor *x, int64_t offset, int axis0, int axis1) {
     if (offset < -most || offset > most || k > most)
         return ag__fail("diag_embed", 1, &x, AG_ERR_SHAPE, "the result would have more elements than can be counted");
     const int64_t n = k + (offset < 0 ? -offset : offset);
-    return on_diagonal(x, n, n, &d);
+    ag_shape shape = ag_shape_of(x);
+    shape = replaced(&shape, rank - 2, rank - 1, 2, (int64_t[]){n, n});
+    return ag__shape_fits("diag_embed", 1, &x, &shape, &nil) ? on_diagonal(x, n, n, &d) : nil;
 }
 
 ag_tensor *ag_diag(ag_tensor *x, int64_t offset) {

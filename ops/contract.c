@@ -43,6 +43,11 @@ static ag_tensor *product_along(const char *name, ag_tensor *a, ag_tensor *b, in
     const int64_t m = ag_extent(a, -1), n = ag_extent(b, axis);
     if (m != n) return differ(name, a, b, m, n);
     if (!ranks_fit(name, a, b, ag_rank(a) + ag_rank(b) - 2, &nil)) return nil;
+    ag_shape shape = ag_shape_of(a);
+    shape.rank--;
+    for (int i = 0; i < ag_rank(b); i++)
+        if (i != axis) shape.extent[shape.rank++] = ag_extent(b, i);
+    if (!ag__shape_fits(name, 2, (ag_tensor *[]){a, b}, &shape, &nil)) return nil;
     return ag_tensordot(a, with_first(b, axis), 1);
 }
 

@@ -779,9 +779,12 @@ START_TEST(wrong_calls_are_refused) {
     /* The other extents of a tensor without elements count. */
     const int64_t much = INT64_C(1) << 40;
     ag_tensor *wide = ag_zeros(tape, AG_F32, AG_SHAPE(0, 1, much)), *row = ag_zeros(tape, AG_F32, AG_SHAPE(1, much));
-    ag_tensor *turned = ag_transpose(wide, 1, 2);
+    ag_tensor *turned = ag_transpose(wide, 1, 2), *empty = ag_zeros(tape, AG_F32, AG_SHAPE(much, 0));
     refused(ag_tile(wide, AG_SHAPE(much, 1, 1)), AG_ERR_SHAPE, "tile: ", "can be counted");
     refused(ag_repeat(wide, AG_SHAPE(1, much, 1)), AG_ERR_SHAPE, "repeat: ", "can be counted");
+    refused(ag_unflatten(wide, 0, AG_SHAPE(0, much)), AG_ERR_SHAPE, "unflatten: ", "can be counted");
+    refused(ag_diag_embed(empty, 1 << 28, 0, 1), AG_ERR_SHAPE, "diag_embed: ", "can be counted");
+    refused(ag_inner(turned, turned), AG_ERR_SHAPE, "inner: ", "can be counted");
     refused(ag_repeat_interleave(wide, much, 2), AG_ERR_SHAPE, "repeat_interleave: ", "can be counted");
     refused(ag_matmul(turned, row), AG_ERR_SHAPE, "matmul: ", "can be counted");
     refused(ag_outer(row, row), AG_ERR_SHAPE, "outer: ", "can be counted");

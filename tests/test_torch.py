@@ -14,6 +14,7 @@ import collections
 import json
 import math
 import multiprocessing
+import resource
 import subprocess
 import sys
 import warnings
@@ -34,7 +35,8 @@ TOLERANCE = {"f64": 1e-12, "f32": 1e-5}
 TINY = {"f64": 1e-13, "f32": 1e-5}  # of the largest result, and 1
 NOISE = {torch.float64: 2.0**-46, torch.float32: 2.0**-18}
 SAFETY = 16  # of the largest change by NOISE
-NOISES = 3   # disturbed runs, for a bound
+NOISES = 24  # disturbed runs, for a bound: a step may be met by few of them
+MEMORY = 6 << 30  # of a process
 CHUNK = 100
 END = -(2**63)
 
@@ -925,6 +927,9 @@ def judge_all(program, first, programs, extra):
             unmapped[str(reason)] += 1
             continue
         except Exception as error:
+            if isinstance(error, MemoryError) or any(w in str(error) for w in ("can't allocate memory", "bad_alloc")):
+                unmapped["more memory than is allowed"] += 1
+                continue
             if "integer multiplication overflow" in str(error):
                 unmapped["PyTorch's diag beyond a matrix"] += 1
                 continue

@@ -40,6 +40,10 @@ ag_tensor *ag__fail_on(ag_tape *tape, const char *name, ag_status status, const 
 #endif
     ;
 
+/* Whether there can be a tensor of the shape, the result of the call `name` of x[…]; if not, *nil is set, after
+ * an error. */
+bool ag__shape_fits(const char *name, int n, ag_tensor *const x[], const ag_shape *shape, ag_tensor **nil);
+
 /* Whether a constructor may read x[…]: none NULL, nil or stale, all on one tape, which is not in error. If not, *nil
  * is set, after an error (or an earlier one). Constructors that only call ag_apply need not check. */
 bool ag__inputs_usable(const char *name, int n, ag_tensor *const x[], ag_tensor **nil);

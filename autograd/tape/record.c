@@ -46,6 +46,14 @@ bool ag__share_shape(const char *name, int n, ag_tensor *const x[], ag_shape *sh
     return false;
 }
 
+bool ag__shape_fits(const char *name, int n, ag_tensor *const x[], const ag_shape *shape, ag_tensor **nil) {
+    int64_t size;
+    const char *why;
+    if (ag__shape_valid(shape, &size, &why)) return true;
+    *nil = ag__fail(name, n, x, AG_ERR_SHAPE, "the result would have %s", why);
+    return false;
+}
+
 static bool have_one_shape(int n, ag_tensor *const x[]) {
     for (int i = 1; i < n; i++)
         if (!ag__layouts_equal(x[i]->layout, x[0]->layout)) return false;
@@ -354,12 +362,11 @@ static const ag_op unchanged_entry = {.name = "unchanged",
                                       .arity = 1,
                                       .vjp = unchanged_vjp};
 
-/* Tensors from before recording was turned off are not constant later, but what is recorded now is: a view of them. */
+/* A view while recording is off: x itself would not be constant later. */
 ag_tensor *ag__unchanged(ag_tensor *x) {
     ag_tensor *y = ag__current(x);
     if (!y) return ag__nil_of(x->tape);
-    if (x->tape->recording || y->id >= x->tape->off_since) return y;
-    return ag__record_view(&unchanged_entry, y, y->layout, 0, NULL, 0);
+    return x->tape->recording ? y : ag__record_view(&unchanged_entry, y, y->layout, 0, NULL, 0);
 }
 
 /* ---- Public ---- */

@@ -561,7 +561,9 @@ void fuzz_misuse(const uint8_t *data, size_t size) {
     if (ag_tape_status(c.tape) != AG_OK) {
         const bool memory = ag_tape_status(c.tape) == AG_ERR_MEMORY; /* ends functions of several operations anywhere */
         const char *error = ag_tape_error(c.tape);
-        if (!memory && (!names_call(error, call->name) || !lists_inputs(error, call->inputs)))
+        /* With extents 0 elsewhere, a shape on the way may be beyond counting: the operation that has it says so. */
+        const bool countless = strstr(error, "than can be counted") != NULL;
+        if (!memory && !countless && (!names_call(error, call->name) || !lists_inputs(error, call->inputs)))
             fault("%s is refused with: %s", call->name, error);
         if (memory) ag_tape_rewind(c.tape, mark);
         leave(&c, before, values, call->name);
