@@ -57,8 +57,11 @@ BY(sub_of, mpfr_sub)
 
 /* ---- Composed, with numbers of more digits on the way ---- */
 
-enum { SCRATCH = 8, MORE = 64 };
+enum { SCRATCH = 8, MORE = 32 };
 static mpfr_t scratch[SCRATCH], more_scratch[SCRATCH];
+
+/* Before the point. */
+static mpfr_prec_t digits_of(const mpfr_t x) { return mpfr_regular_p(x) && mpfr_get_exp(x) > 0 ? mpfr_get_exp(x) : 0; }
 
 static mpfr_prec_t exponent_of(const mpfr_t x) { return mpfr_regular_p(x) ? labs(mpfr_get_exp(x)) : 0; }
 
@@ -171,7 +174,7 @@ static void erfcx_of(mpfr_t y, const mpfr_t x) {
         return;
     }
     mpfr_t *t =
-        numbers_of(more_scratch, y, MORE + 2 * (mpfr_regular_p(x) && mpfr_get_exp(x) > 0 ? mpfr_get_exp(x) : 0));
+        numbers_of(more_scratch, y, MORE + 2 * digits_of(x));
     mpfr_sqr(t[0], x, N);
     mpfr_exp(t[0], t[0], N);
     mpfr_erfc(t[1], x, N);
@@ -180,7 +183,7 @@ static void erfcx_of(mpfr_t y, const mpfr_t x) {
 
 /* ½·erfc(−x/√2) */
 static void ndtr_of(mpfr_t y, const mpfr_t x) {
-    mpfr_t *t = numbers(y, MORE + 2 * (mpfr_regular_p(x) && mpfr_get_exp(x) > 0 ? mpfr_get_exp(x) : 0));
+    mpfr_t *t = numbers(y, MORE + 2 * digits_of(x));
     mpfr_sqrt_ui(t[0], 2, N);
     mpfr_div(t[0], x, t[0], N);
     mpfr_neg(t[0], t[0], N);
@@ -333,14 +336,16 @@ static double digamma_size(double x, double b) { return (void)b, x < 0 ? 1 + log
 /* Digits cancel beside B = 1. */
 static double lbeta_size(double a, double b) { return (void)a, (void)b, 1; }
 
-/* Γ of a ratio cancels: as many more bits as the largest of the three has before its point. −∞ at ∞, of numbers above 0. */
+/* Of numbers above 0: with the larger M and the smaller m, terms are up to M·ln M, and the result is about m, or judged
+ * relative to 1. So many digits cancel. −∞ at ∞. */
 static void lbeta_of(mpfr_t y, const mpfr_t a, const mpfr_t b) {
+    enum { LOGARITHMS = 16 };
     int sign;
     if (mpfr_inf_p(a) || mpfr_inf_p(b)) {
         mpfr_set_inf(y, -1);
         return;
     }
-    mpfr_t *t = numbers(y, MORE + exponent_of(a) + exponent_of(b) + 2 * mpfr_get_prec(a));
+    mpfr_t *t = numbers(y, MORE + LOGARITHMS + labs(digits_of(a) - digits_of(b)));
     mpfr_add(t[0], a, b, N);
     mpfr_lgamma(t[0], &sign, t[0], N);
     mpfr_lgamma(t[1], &sign, a, N);
@@ -444,34 +449,34 @@ const judged judged_functions[] = {
     TWO(copysign, 1, NULL),
     ONE(cos, true, 1, 0),
     ONE(cosh, true, 1, 710.4758600739439, 89.4159862),
-    SIZED(digamma, 10, digamma_size, NULL, 1.4616321449683623, -0.5040830082644554, -1.573498473162390, -2.610720868444144, -10.48),
+    SIZED(digamma, 2, digamma_size, NULL, 1.4616321449683623, -0.5040830082644554, -1.573498473162390, -2.610720868444144, -10.48),
     TWO(div, 1, NULL),
     ONE(erf, true, 1, 0.84375, 1.25, 5.9215871957945083, 3.832506856900711),
     ONE(erfc, true, 1, 0.84375, 1.25, 26.543258430632299, 27.22601799, 9.194549, 10.0544),
-    ONE(erfcx, true, 4, -26.628735713751, -9.38241396, 67108864, 4096),
-    ONE(erfinv, true, 20, 0.9970703125, 0.5),
+    ONE(erfcx, true, 1, -26.628735713751, -9.38241396, 67108864, 4096),
+    ONE(erfinv, true, 4, 0.9970703125, 0.5),
     ONE(exp, true, 1, 709.782712893384, -745.1332191019412, 88.722839, -103.972084),
     ONE(exp2, true, 1, 1024, -1074, -1022, 128, -149, -126),
     ONE(expm1, true, 1, 709.782712893384, 88.722839, -36.7, -17.3),
     ONE(floor, false, 1, 0),
     TWO(floor_divide, 1, NULL),
     TWO(fmod, 1, NULL),
-    SIZED(gelu, 4, NULL, gelu_slope_size, -38.4674056172733, -14.17, -0.7517915246935645),
+    SIZED(gelu, 1, NULL, gelu_slope_size, -38.4674056172733, -14.17, -0.7517915246935645),
     TWO(hypot, 1, NULL),
-    TWO(lbeta, 40, lbeta_size),
-    SIZED(lgamma, 10, lgamma_size, digamma_size, -2.4570247382208006, -2.7476826467274127, -3.1435808883499799, -3.9552942848585979, 2.5567e305, 8),
+    TWO(lbeta, 4, lbeta_size),
+    SIZED(lgamma, 2, lgamma_size, digamma_size, -2.4570247382208006, -2.7476826467274127, -3.1435808883499799, -3.9552942848585979, 2.5567e305, 8),
     ONE(log, true, 1, 0),
     ONE(log10, true, 1, 10, 100, 1000, 1e22),
     ONE(log1p, true, 1, 0),
     ONE(log2, true, 1, 0),
-    ONE(log_ndtr, true, 4, -38.4674056172733, 38.4674056172733, 8.29, -14.17),
+    ONE(log_ndtr, true, 1, -38.4674056172733, 38.4674056172733, 8.29, -14.17),
     TWO(logaddexp, 1, logaddexp_size),
     ONE(logit, true, 1, 0),
     TWO(maximum, 1, NULL),
     TWO(minimum, 1, NULL),
     TWO(mul, 1, NULL),
-    ONE(ndtr, true, 2, -38.4674056172733, -14.17, -13, 8.29),
-    ONE(ndtri, true, 20, 0.02425, 0.97575, 0.25, 0.75),
+    ONE(ndtr, true, 1, -38.4674056172733, -14.17, -13, 8.29),
+    ONE(ndtri, true, 4, 0.02425, 0.97575, 0.25, 0.75),
     ONE(neg, false, 1, 0),
     TWO(pow, 1, NULL),
     ONE(relu, false, 1, 0),

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EACH = 4096, BITS = 128, CLOSE = 120, SLOPE_BITS = 400, SLOPE_SHARE = 20, TEXT = 1 << 16 };
+enum { EACH = 4096, BITS = 80, CLOSE = 120, SLOPE_BITS = 400, SLOPE_SHARE = 20, TEXT = 1 << 16 };
 
 static struct {
     int64_t points; /* 0: not chosen */

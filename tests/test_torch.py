@@ -949,9 +949,28 @@ def judge_all(program, first, programs, extra):
     return counts, unmapped, failures
 
 
-def in_a_child(queue, *arguments):
+def in_a_child(writer, *arguments):
     torch.set_num_threads(1)
-    queue.put(judge_all(*arguments))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    writer.send(judge_all(*arguments))
+
+
+def judge_apart(program, first, programs, extra):
+    """judge_all in a process of its own. What ends it, as lacking memory within PyTorch may, is left out."""
+    reader, writer = multiprocessing.Pipe(False)
+    child = multiprocessing.Process(target=in_a_child, args=(writer, program, first, programs, extra))
+    child.start()
+    writer.close()
+    try:
+        return reader.recv()
+    except EOFError:
+        if programs == 1:
+            return collections.Counter(programs=1), collections.Counter(["that end PyTorch's process"]), []
+        half = programs // 2
+        one, other = (judge_apart(program, *part, extra) for part in ((first, half), (first + half, programs - half)))
+        return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+    finally:
+        child.join()
 
 
 def main():
@@ -965,13 +984,8 @@ def main():
     counts, unmapped, failures = collections.Counter(), collections.Counter(), []
     chunk = options.programs if options.only else CHUNK
     for done in range(0, options.programs, chunk):  # PyTorch keeps graphs of graphs: a process for so many programs
-        arguments = (options.program, options.seed + done, min(chunk, options.programs - done),
-                     ["--only", options.only] if options.only else [])
-        queue = multiprocessing.SimpleQueue()
-        child = multiprocessing.Process(target=in_a_child, args=(queue, *arguments))
-        child.start()
-        more = queue.get()
-        child.join()
+        more = judge_apart(options.program, options.seed + done, min(chunk, options.programs - done),
+                           ["--only", options.only] if options.only else [])
         counts.update(more[0])
         unmapped.update(more[1])
         failures += more[2]
