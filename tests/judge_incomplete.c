@@ -98,7 +98,7 @@ void judge_betainc(mpfr_t y, double a, double b, double x) {
 enum { TERMS = 40, FAR = 60 };
 
 /* B(2j)/(2j)!, which is −(−1)^j·2·ζ(2j)/(2π)^2j */
-static void bernoulli_part(mpfr_t y, unsigned long j) {
+static void make_bernoulli_part(mpfr_t y, unsigned long j) {
     mpfr_const_pi(y, N);
     mpfr_mul_2ui(y, y, 1, N);
     mpfr_pow_ui(y, y, 2 * j, N);
@@ -109,6 +109,19 @@ static void bernoulli_part(mpfr_t y, unsigned long j) {
     mpfr_mul_2ui(y, y, 1, N);
     if (j % 2 == 0) mpfr_neg(y, y, N);
     mpfr_clear(zeta);
+}
+
+/* With so many bits, until it is asked for with another number of bits. */
+static mpfr_t *bernoulli_part(unsigned long j, mpfr_prec_t bits) {
+    static mpfr_t part[TERMS + 1];
+    static mpfr_prec_t known;
+    for (unsigned long i = 1; bits != known && i <= TERMS; i++) {
+        if (known == 0) mpfr_init(part[i]);
+        mpfr_set_prec(part[i], bits);
+        make_bernoulli_part(part[i], i);
+    }
+    known = bits;
+    return &part[j];
 }
 
 static void sum_up(mpfr_t sum, double *size, const mpfr_t term) {
@@ -128,8 +141,7 @@ static void zeta_beyond(mpfr_t sum, double *size, unsigned long s, mpfr_t *t) {
     mpfr_mul_ui(t[2], t[2], s, N);
     mpfr_div(t[2], t[2], t[1], N); /* s·q^(−1−s) */
     for (unsigned long j = 1; j <= TERMS; j++) {
-        bernoulli_part(t[4], j);
-        mpfr_mul(t[3], t[4], t[2], N);
+        mpfr_mul(t[3], *bernoulli_part(j, mpfr_get_prec(sum)), t[2], N);
         mpfr_add(sum, sum, t[3], N);
         mpfr_mul_ui(t[2], t[2], (s + 2 * j - 1) * (s + 2 * j), N);
         mpfr_div(t[2], t[2], t[1], N);
