@@ -336,8 +336,8 @@ static double digamma_size(double x, double b) { return (void)b, x < 0 ? 1 + log
 /* Digits cancel beside B = 1. */
 static double lbeta_size(double a, double b) { return (void)a, (void)b, 1; }
 
-/* Of numbers above 0: with the larger M and the smaller m, terms are up to M·ln M, and the result is about m, or judged
- * relative to 1. So many digits cancel. −∞ at ∞. */
+/* Numbers are above 0. With the larger one M and the smaller one m, terms are up to M·ln M, and the result is about m,
+ * or judged relative to 1: so many digits cancel. −∞ at ∞. */
 static void lbeta_of(mpfr_t y, const mpfr_t a, const mpfr_t b) {
     enum { LOGARITHMS = 16 };
     int sign;

@@ -38,6 +38,7 @@ SAFETY = 16  # of the largest change by NOISE
 NOISES = 24  # disturbed runs, for a bound: a step may be met by few of them
 MEMORY = 6 << 30  # of a process
 CHUNK = 100
+COMPARISONS = ("ag_equal", "ag_not_equal", "ag_less", "ag_greater", "ag_logical_")
 END = -(2**63)
 
 
@@ -731,6 +732,19 @@ class Program:
         factor, more = (torch.from_numpy(self.noise.uniform(-1, 1, tuple(y.shape))).to(y.dtype) for _ in range(2))
         return y * (1 + size * factor) + size / 64 * most * more
 
+    def decided(self, name, l, x, y):
+        """With noise, comparisons of what may be equal but for rounding go either way: noise alone never makes it so."""
+        sides = [s for s in x if s.is_floating_point()]
+        if self.noise is None or y.dtype != torch.bool or not sides or not name.startswith(COMPARISONS):
+            return y
+        a, b = x[0].detach(), x[1].detach() if len(x) > 1 else l["scalar"][0] if name.endswith("_scalar") else 0
+        if name.startswith("ag_logical") and len(x) > 1:
+            near = torch.abs(a) <= NOISE[sides[0].dtype]
+            near = near | (torch.abs(b) <= NOISE[sides[0].dtype])
+        else:
+            near = torch.abs(a - b) <= NOISE[sides[0].dtype] * (1 + torch.abs(a))
+        return torch.where(near, torch.from_numpy(np.asarray(self.noise.uniform(-1, 1, tuple(y.shape)) > 0)), y)
+
     def cotangent(self, k, x, narrow):
         base, after = self.p["cotangents"]
         data = (base + k * ((after - base) % 2**64)) % 2**64
@@ -785,6 +799,7 @@ class Program:
         y = CALLS[name](x, l)
         if list(y.shape) != l["y_shape"] or y.dtype != DTYPES[l["y_dtype"]]:
             raise AssertionError(f"{name} gives {y.dtype} {list(y.shape)}, not {l['y_dtype']} {l['y_shape']}")
+        y = self.decided(name, l, x, y)
         if x and y is x[0] and self.recording:
             return y
         y = self.disturbed(y)
