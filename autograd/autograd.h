@@ -113,8 +113,9 @@ AG_API const char *ag_status_name(ag_status status);
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_eager(ag_tape *tape, bool eager);
 
-/* ag_tape_set_recording -- while false, recorded tensors are and stay constant to later gradients ("no grad")
- * An ag_grad in between still differentiates what was recorded in between. Returns the former setting, to be restored.
+/* ag_tape_set_recording -- while false, what calls return is and stays constant to later gradients ("no grad"), also
+ * where a call has nothing to do. An ag_grad in between still differentiates what was recorded in between. Returns the
+ * former setting, to be restored.
  * Errors: none; false for a NULL tape */
 AG_API bool ag_tape_set_recording(ag_tape *tape, bool recording);
 
