@@ -362,18 +362,12 @@ ag_tensor *ag_contiguous(ag_tensor *x) {
 
 /* ---- stop_gradient ---- */
 
-static bool stop_infer(ag_infer *r) {
-    memcpy(r->stride, ag__strides(r->x[0]->layout), (size_t)r->shape.rank * sizeof *r->stride);
-    r->offset = r->x[0]->offset;
-    return true;
-}
-
 /* A view of everything, whose inputs get no gradient. */
 const ag_op ag__op_stop_gradient = {.name = "stop_gradient",
                                     .notation = "stop({0})",
                                     .kind = AG_KIND_VIEW,
                                     .arity = 1,
-                                    .infer = stop_infer,
+                                    .infer = ag__unchanged_infer,
                                     .vjp = ag_zero_vjp};
 
 ag_tensor *ag_stop_gradient(ag_tensor *x) {

@@ -173,8 +173,7 @@ static void erfcx_of(mpfr_t y, const mpfr_t x) {
         erfcx_far(y, x);
         return;
     }
-    mpfr_t *t =
-        numbers_of(more_scratch, y, MORE + 2 * digits_of(x));
+    mpfr_t *t = numbers_of(more_scratch, y, MORE + 2 * digits_of(x));
     mpfr_sqr(t[0], x, N);
     mpfr_exp(t[0], t[0], N);
     mpfr_erfc(t[1], x, N);

@@ -834,8 +834,8 @@ class Program:
             expected[r["what"].rsplit(" ", 1)[0]].append(r["what"])
         for v, y in outputs[:8]:
             self.results[f"output v{v}"] = y
-        for v, y in self.looks:
-            self.results[f"v{v} on the way"] = y
+        for k, (v, y) in enumerate(self.looks):
+            self.results[f"look {k} at v{v}"] = y
         for i in self.leaves:
             self.results[f"variable v{i}"] = self.value[i]
         numbers = [int(w.rsplit(" v", 1)[1]) for w in expected["gradient by"]]
@@ -933,6 +933,9 @@ def judge_all(program, first, programs, extra):
     for text in writer.stdout:
         p = json.loads(text)
         counts["programs"] += 1
+        looks = [r for r in p["results"] if r["what"].endswith(" on the way")]
+        for k, r in enumerate(looks):  # a variable may be looked at again, after an assignment
+            r["what"] = f"look {k} at {r['what'].split()[0]}"
         if p["wild"]:
             counts["wild"] += 1
             continue

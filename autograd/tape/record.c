@@ -353,6 +353,12 @@ ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag__layout *layo
 
 /* ---- Results of calls that change nothing ---- */
 
+bool ag__unchanged_infer(ag_infer *r) {
+    memcpy(r->stride, ag__strides(r->x[0]->layout), (size_t)r->shape.rank * sizeof *r->stride);
+    r->offset = r->x[0]->offset;
+    return true;
+}
+
 static ag_tensor *unchanged_vjp(ag_tensor *y, ag_tensor *g, int i) { return (void)y, (void)i, g; }
 
 static const ag_op unchanged_entry = {.name = "unchanged",
@@ -360,6 +366,7 @@ static const ag_op unchanged_entry = {.name = "unchanged",
                                       .kind = AG_KIND_VIEW,
                                       .flags = AG_OP_HIDES_NOTHING,
                                       .arity = 1,
+                                      .infer = ag__unchanged_infer,
                                       .vjp = unchanged_vjp};
 
 /* A view while recording is off: x itself would not be constant later. */

@@ -517,6 +517,7 @@ ag_tensor *ag__apply1_s(const ag_op *op, ag_tensor *x, double s);
  * memory for that was out. */
 ag_tensor *ag__record_view(const ag_op *op, ag_tensor *x, const ag__layout *layout, int64_t from,
                            const void *attributes, size_t bytes);
+bool ag__unchanged_infer(ag_infer *r); /* of a view of everything */
 /* x as a result: it, the version of a variable, or a view that is constant later; nil after an error. */
 ag_tensor *ag__unchanged(ag_tensor *x);
 /* The shape to which x[…] are broadcast; false if two extents clash, on this axis, counted from the end. */
