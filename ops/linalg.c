@@ -99,7 +99,7 @@ static int64_t solve_triangular_one(const ag_call *call, int64_t i, char *memory
     const ag_array *b = &call->x[1];
     if (t->strong && clear_columns(b, ag__item(b, 2, i), y->dtype, x)) return AG__DONE;
     const int64_t zero = t->unit ? AG__DONE : zero_on_diagonal(a, item, n);
-    if (zero != AG__DONE || k == 0) return zero;
+    if (zero != AG__DONE) return zero;
     ag__copy_item(b, i, false, x, k);
     ag__solve_triangle(&d, n, item, a->stride[a->rank - 2], a->stride[a->rank - 1], !t->upper, t->unit, k, x, k);
     if (t->strong) clear_columns(b, ag__item(b, 2, i), y->dtype, x);
@@ -109,7 +109,8 @@ static int64_t solve_triangular_one(const ag_call *call, int64_t i, char *memory
 static bool solve_triangular_eval(const ag_call *call) {
     const int64_t n = rows_of(&call->y), k = columns_of(&call->y);
     int64_t item, wrong;
-    return ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
+    return call->y.size == 0 ||
+           ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
                          ag__dense_bytes(call->y.dtype, n, n, k), solve_triangular_one, &item, &wrong) ||
            ag__fail_item(call, AG_ERR_SINGULAR, item, wrong, "is singular: there is a 0 on its diagonal");
 }
@@ -260,7 +261,7 @@ static int64_t solve_item(const ag_call *call, const ag_array *lu, const ag_arra
     const bool turned = how & TURNED, strong = how & STRONG;
     if (strong && clear_columns(b, ag__item(b, 2, i), y->dtype, to)) return AG__DONE;
     const int64_t zero = zero_on_diagonal(lu, item, n);
-    if (zero != AG__DONE || k == 0) return zero;
+    if (zero != AG__DONE) return zero;
     if (b) ag__copy_item(b, i, false, z, k);
     else memset(z, 0, (size_t)(n * n) * size);
     for (int64_t j = 0; j < n && !b; j++) ag__put_element(y->dtype, z, j * n + j, 1);
@@ -294,7 +295,8 @@ static bool solve_all(const ag_call *call, int64_t (*one)(const ag_call *, int64
     const int64_t n = rows_of(&call->y), k = columns_of(&call->y);
     const size_t own = ag__times((uint64_t)n, ag__times((uint64_t)k, ag_dtype_size(call->y.dtype)));
     int64_t item, wrong;
-    if (ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
+    if (call->y.size == 0 || /* of any number of items */
+        ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
                       ag__plus(ag__dense_bytes(call->y.dtype, n, n, k), ag__rounded(own, 64)), one, &item, &wrong))
         return true;
     return ag__fail_item(call, AG_ERR_SINGULAR, item, wrong,

@@ -26,6 +26,7 @@ static bool margins_of(ag_tensor *x, const ag_axes *axes, const ag_shape *before
     uint32_t mask;
     if (!ag__inputs_usable("pad", 1, &x, nil) || !ag__axes_mask("pad", x, axes, &mask, nil)) return false;
     const int rank = ag_rank(x), count = axes->count == -1 ? rank : axes->count;
+    ag_shape shape = ag_shape_of(x);
     memset(m, 0, sizeof *m);
     if (before->rank != count || after->rank != count) {
         *nil = ag__fail("pad", 1, &x, AG_ERR_SHAPE,
@@ -37,8 +38,9 @@ static bool margins_of(ag_tensor *x, const ag_axes *axes, const ag_shape *before
         const int a = axes->count == -1 ? k : ag__axis(axes->axis[k], rank);
         m->before[a] = before->extent[k], m->after[a] = after->extent[k];
         if (!margin_fits(x, a, m->before[a], m->after[a], nil)) return false;
+        shape.extent[a] += m->before[a] + m->after[a];
     }
-    return true;
+    return ag__shape_fits("pad", 1, &x, &shape, nil);
 }
 
 /* x without what the margins take away; these become 0. */

@@ -785,6 +785,8 @@ START_TEST(wrong_calls_are_refused) {
     refused(ag_unflatten(wide, 0, AG_SHAPE(0, much)), AG_ERR_SHAPE, "unflatten: ", "can be counted");
     refused(ag_diag_embed(empty, 1 << 28, 0, 1), AG_ERR_SHAPE, "diag_embed: ", "can be counted");
     refused(ag_inner(turned, turned), AG_ERR_SHAPE, "inner: ", "can be counted");
+    refused(ag_pad_with(wide, AG_AXES(0, 2), AG_SHAPE(1 << 30, -1), AG_SHAPE(0, 0), AG_PAD_CONSTANT, 0), AG_ERR_SHAPE,
+            "pad: ", "can be counted");
     refused(ag_repeat_interleave(wide, much, 2), AG_ERR_SHAPE, "repeat_interleave: ", "can be counted");
     refused(ag_matmul(turned, row), AG_ERR_SHAPE, "matmul: ", "can be counted");
     refused(ag_outer(row, row), AG_ERR_SHAPE, "outer: ", "can be counted");
