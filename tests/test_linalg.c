@@ -510,7 +510,7 @@ static ag_tensor *ones_in_place_of(ag_tensor *x, int64_t item) {
         expect_error(tape, status, __VA_ARGS__, "test_linalg.c:");                                                     \
     } while (0)
 
-/* Of so many systems none is looked at. */
+/* There are too many to look at each. */
 START_TEST(systems_without_elements_take_no_time) {
     const int64_t many = INT64_C(1) << 40;
     ag_tensor *a = ag_zeros(tape, AG_F64, AG_SHAPE(many, 0, 0)), *b = ag_zeros(tape, AG_F64, AG_SHAPE(many, 0, 3));
