@@ -30,7 +30,7 @@ static bool is_alike(const ag_tensor *t) {
 /* The value that is broadcast to t, with extent 1 along the axes; NULL: t is no such value. */
 static ag_tensor *constant_in(const apart *s, ag_tensor *t) {
     const int rank = t->layout->rank;
-    for (ag_tensor *x = t; x->op == s->broadcast && is_alike(x);) {
+    for (ag_tensor *x = t; x->op == s->broadcast && is_alike(x) && (x->flags & AG__IMPLIED || ag__is_unheld(x));) {
         x = x->input[0];
         const int more = rank - x->layout->rank;
         bool constant = true;
@@ -49,7 +49,7 @@ typedef struct form { /* of a node that is linear in its parts */
 static form form_of(const apart *s, const ag_tensor *t) {
     const ag_op *op = t->op;
     form f = {0};
-    if (!is_alike(t)) return f;
+    if (!is_alike(t) || !ag__is_unheld(t)) return f;
     if (op == &ag__op_neg || op == &ag__op_scale || op == &ag__op_div_scalar) f.parts = 1;
     else if (op == &ag__op_add || op == &ag__op_sub) f.parts = 2;
     else if (op == &ag__op_mul || op == &ag__op_strong_mul || op == &ag__op_div || op == &ag__op_strong_div) {

@@ -98,7 +98,8 @@ static bool windows_infer(ag_infer *r) {
 
 static ag_tensor *windows_vjp(ag_tensor *y, ag_tensor *g, int i) {
     sliding s = *(const sliding *)ag__attributes(y);
-    for (int64_t step, k; (k = ag__spread_axis(g, &step) - y->layout->rank + s.count) >= 0; g = g->input[0])
+    for (int64_t step, k; ag__is_unheld(g) && (k = ag__spread_axis(g, &step) - y->layout->rank + s.count) >= 0;
+         g = g->input[0])
         s.apart[k] *= step;
     return (void)i, ag_apply(&ag__op_fold, 1, &g, &s, sizeof s);
 }

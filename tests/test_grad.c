@@ -314,6 +314,65 @@ START_TEST(cotangents_while_recording_is_off) {
 }
 END_TEST
 
+/* ---- Nodes that somebody holds ---- */
+
+static ag_tensor *six_of(double first, double step) {
+    double x[6];
+    for (int i = 0; i < 6; i++) x[i] = first + i * step * (i % 2 ? 1 : -0.5);
+    return ag_from(tape, AG_F64, AG_SHAPE(3, 2), x);
+}
+
+static void expect_alike(ag_tensor *got, ag_tensor *want) {
+    expect_shape(got, ag_shape_of(want));
+    ag_tensor *apart = ag_max(ag_abs(ag_sub(got, want)));
+    ck_assert_msg(ag_item(apart) < 1e-12, "%g apart: %s", ag_item(apart), ag_tape_error(tape));
+}
+
+/* A product with a sum of one factor that is there already: jvp makes zeros, which are broadcast, its cotangents. */
+START_TEST(jvp_of_what_is_multiplied_by_its_sum) {
+    for (int k = 0; k < 8; k++) {
+        const ag_axes axes = k & 1 ? AG_AXES(0) : AG_AXES(0, 1);
+        ag_tensor *x = k & 2 ? ag_exp(six_of(0.5, 0.25)) : six_of(0.5, 0.25), *v = six_of(1, 2), *dy = NULL;
+        ag_tensor *sum = ag_sum_over(x, axes, true), *sum_v = ag_sum_over(v, axes, true);
+        ag_tensor *y = k & 4 ? ag_div(x, sum) : ag_mul(x, sum);
+        ag_tensor *want = k & 4 ? ag_div(ag_sub(v, ag_mul(y, sum_v)), sum) : ag_add(ag_mul(v, sum), ag_mul(x, sum_v));
+        ck_assert_int_eq(ag_jvp(1, &y, 1, &x, &v, &dy), AG_OK);
+        expect_alike(dy, want);
+    }
+}
+END_TEST
+
+/* Cotangents that are broadcast, embedded or products: gradients of gradients by them, as they are, are there. */
+START_TEST(gradients_by_cotangents_that_are_held) {
+    ag_tensor *z = six_of(1, 1), *few = ag_slice(six_of(2, 1), 0, 0, 1, 1), *w = six_of(3, 1), *total = NULL;
+    ag_sum_over(z, AG_AXES(0), true);
+    ag_tensor *row = ag_slice(w, 0, 0, 1, 1), *y = ag_mul(z, row), *d[4], *g[4];
+    ag_tensor *held[] = {ag_broadcast_to(few, AG_SHAPE(3, 2)), ag_mul(z, few), ag_embed(few, 0, 3, 1, 1), ag_neg(z)};
+    for (int i = 0; i < 4; i++) {
+        ag_sum_over(held[i], AG_AXES(0), true);
+        ck_assert_int_eq(ag_vjp(1, &y, &held[i], 1, &row, &d[i], 0), AG_OK);
+        total = ag_sum(ag_mul(d[i], few));
+        ag_grad(total, 1, &held[i], &g[i]);
+        expect_alike(g[i], ag_mul(z, few)); /* d = Σ held·z */
+    }
+    ag_tensor *x = ag_from(tape, AG_F64, AG_SHAPE(6), (double[]){1, 2, 3, 4, 5, 6}), *dx, *dg;
+    ag_tensor *rows = ag_windows(x, AG_AXES(0), AG_SHAPE(3), AG_SHAPE(1));
+    ag_tensor *spread = ag_embed(ag_ones(tape, AG_F64, AG_SHAPE(4, 2)), 1, 3, 0, 2);
+    ag_vjp(1, &rows, &spread, 1, &x, &dx, 0);
+    ag_grad(ag_sum(ag_mul(dx, x)), 1, &spread, &dg);
+    expect_alike(dg, rows);
+    ag_tensor *e = ag_exp(x), *ends[] = {e, e, ag_slice(e, 0, 0, 2, 1), ag_slice(e, 0, 3, 6, 1)};
+    ag_tensor *of[4] = {ag_embed(ag_ones(tape, AG_F64, AG_SHAPE(2)), 0, 6, 1, 1),
+                        ag_embed(ag_ones(tape, AG_F64, AG_SHAPE(3)), 0, 6, 3, 1), ag_ones(tape, AG_F64, AG_SHAPE(2)),
+                        ag_ones(tape, AG_F64, AG_SHAPE(3))};
+    ag_vjp(4, ends, of, 1, &x, &dx, 0);
+    for (int i = 0; i < 4; i++) {
+        ag_grad(ag_sum(dx), 1, &of[i], &dg);
+        expect_alike(dg, ends[i]); /* dx = e·Σ of, at their places */
+    }
+}
+END_TEST
+
 /* Gradients taken while recording is off are right, of any order, and constant later. */
 START_TEST(gradients_within_recording_off) {
     ag_tensor *p = parameter(3), *before = ag_square(p), *x = F64S(2), *dp, *dx, *ddx, *t;
@@ -913,6 +972,8 @@ int main(void) {
     tcase_add_test(meaning, gradients_may_replace_their_inputs);
     tcase_add_test(meaning, stopped_gradients);
     tcase_add_test(meaning, recording_off_is_constant);
+    tcase_add_test(meaning, jvp_of_what_is_multiplied_by_its_sum);
+    tcase_add_test(meaning, gradients_by_cotangents_that_are_held);
     tcase_add_test(meaning, gradients_within_recording_off);
     tcase_add_loop_test(meaning, unchanged_while_recording_is_off, 0, UNCHANGED);
     tcase_add_test(meaning, cotangents_while_recording_is_off);

@@ -111,13 +111,13 @@ static ag_tensor *added_up(ag_tensor *sum) {
     const ag_op *op = NULL;
     terms_of(sum, term);
     for (int i = 0; i < n; i++) {
-        if (!op && term[i]->op->sum) op = term[i]->op;
-        if (op && term[i]->op == op) chosen[same++] = term[i];
+        if (!op && term[i]->op->sum && ag__is_unheld(term[i])) op = term[i]->op;
+        if (op && term[i]->op == op && ag__is_unheld(term[i])) chosen[same++] = term[i];
     }
     if (same > 1) {
         ag_tensor *rest = NULL;
         for (int i = 0; i < n; i++)
-            if (term[i]->op != op) rest = rest ? ag_add(rest, term[i]) : term[i];
+            if (term[i]->op != op || !ag__is_unheld(term[i])) rest = rest ? ag_add(rest, term[i]) : term[i];
         sum = op->sum(same, chosen, rest);
         if (sum != former) forgo_sum(former, n, term);
     }
@@ -317,8 +317,10 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     if (!set_up(&s, ny, y, nx, x, flags)) return false;
     ag__position before = ag__position_now(tape);
     bool former = tape->in_gradient;
+    const uint32_t from = tape->scan_from;
     ag_tensor *part = tape->part;
     tape->in_gradient = true;
+    tape->scan_from = tape->count;
     exchange_marks(&s);
     mark_active(&s, nx, x);
     bool good = seed_outputs(&s, ny, y, ybar);
@@ -326,6 +328,7 @@ static bool differentiate(const char *name, ag_tape *tape, int ny, ag_tensor *co
     good = good && scan_back(&s) && collect(&s, nx, x, dx, flags);
     exchange_marks(&s);
     tape->in_gradient = former;
+    tape->scan_from = from;
     ag__set_part(tape, part);
     ag__buffer_drop(tape, s.memory);
     if (!good) ag__truncate(tape, &before);
@@ -443,13 +446,16 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
 
 AG__RARE ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     bool former = t->tape->in_gradient;
+    const uint32_t from = t->tape->scan_from;
     t->tape->in_gradient = true;
+    t->tape->scan_from = t->tape->count;
     calling call;
     begin_calls(&call, t->tape);
     begin_node(t->tape, t, ag__about(t), false);
     ag_tensor *c = t->op->vjp ? call_vjp(&call, t, g, i) : NULL;
     end_calls(&call, t->tape);
     t->tape->in_gradient = former;
+    t->tape->scan_from = from;
     return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
 }
 

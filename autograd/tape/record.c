@@ -65,8 +65,10 @@ static bool broadcast_inputs(const ag_op *op, int n, ag_tensor **x) {
     ag_tensor *nil;
     if (!ag__share_shape(op->name, n, x, &shape, &nil)) return false;
     for (int i = 0; i < n; i++) {
-        if (!ag__layout_is(x[i]->layout, &shape)) x[i] = ag__broadcast(x[i], &shape);
+        if (ag__layout_is(x[i]->layout, &shape)) continue;
+        x[i] = ag__broadcast(x[i], &shape);
         if (x[i]->flags & AG__NIL) return false;
+        x[i]->flags |= AG__IMPLIED;
     }
     return true;
 }

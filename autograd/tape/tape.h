@@ -191,6 +191,7 @@ struct ag_tape {
     bool evaluating;                      /* an evaluation is under way */
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
+    uint32_t scan_from; /* a backward scan has recorded the nodes from here on: nobody holds them yet */
     ag__joined joined;
     bool compile;                  /* elementwise operations may become machine code */
     bool avx2;                     /* kernels that need it run; without, their traces are replayed */
@@ -498,6 +499,10 @@ static inline uint32_t ag__fetched_from(const ag_tape *tape) {
     enum { MANY = AG__LIMIT(1 << 14, 100) };
     return tape->count < MANY ? UINT32_MAX : AG__FETCHED;
 }
+
+/* Whether what is recorded by the running backward scan may be made of the inputs of t instead of t: somebody may hold
+ * any other node, and differentiate by it later. */
+static inline bool ag__is_unheld(const ag_tensor *t) { return t->id >= t->tape->scan_from; }
 
 /* The flags of a node, by those of its inputs together. */
 AG__ALWAYS_INLINE uint16_t ag__flags_of(const ag_tape *tape, const ag_op *op, ag_dtype dtype, unsigned inputs) {
