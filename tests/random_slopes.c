@@ -449,6 +449,69 @@ static verdict arbitrate(const line_through *t, int orders, const slope s[], cha
     return AGREES;
 }
 
+/* ---- Jacobian-vector products ---- */
+
+/* Some real value of the program, which the user may hold: number −1 if there is none. */
+static int held_value(const line_through *t, ag_tensor *const value[]) {
+    int list[MOST_LINES], n = 0;
+    for (int i = 0; i < t->p.count; i++)
+        if (line_has_value(&t->p.line[i]) && is_real(&t->p.line[i]) && ag_size(value[i]) > 0) list[n++] = i;
+    return n == 0 ? -1 : list[t->p.seed % (uint64_t)n];
+}
+
+/* A cotangent made by an operation that rules look through. */
+static ag_tensor *made_cotangent(const line_through *t, ag_tensor *y) {
+    ag_tensor *w = weights_of(t, 70, y);
+    const int last = ag_rank(y) - 1;
+    switch (last < 0 || ag_size(y) == 0 ? 0 : t->p.seed / 7 % 5) {
+    case 0: return ag_neg(w);
+    case 1: return ag_mul(w, ag_mean_over(w, AG_AXES(last), true));
+    case 2: return ag_embed(ag_slice(w, last, 0, -1, 1), last, ag_extent(w, last), 1, 1);
+    case 3: return ag_broadcast_to(ag_mean_over(w, AG_AXES(last), true), ag_shape_of(w));
+    default: return ag_add(w, ag_square(w));
+    }
+}
+
+/* The gradient of Σ x̄·ẋ by a cotangent ȳ[0], which is dy[0] whatever that was. */
+static ag_tensor *by_cotangent(const line_through *t, terms y, ag_tensor *x, ag_tensor *v) {
+    ag_tensor *back = NULL, *d = NULL, *held = y.w[0] = made_cotangent(t, y.x[0]);
+    ag_vjp(y.n, y.x, y.w, 1, &x, &back, 0);
+    ag_vjp(1, &back, &v, 1, &held, &d, 0);
+    return d;
+}
+
+/* Σ ȳ·(dy/dx·ẋ) is Σ x̄·ẋ for any x between leaves and outputs, also at kinks: the first is a gradient by cotangents. */
+static bool is_adjoint(const line_through *t, char *report) {
+    ag_tensor *value[MOST_LINES] = {NULL}, *leaf[MOST_LEAVES], *dy[MOST_REAL];
+    leaves_at(t, 0, leaf);
+    run_with(t, leaf, value);
+    const terms y = outputs_of(t, value);
+    const int number = held_value(t, value);
+    bool good = true;
+    if (number >= 0 && y.n > 0) {
+        terms back = {.n = 1, .x = {value[number]}, .w = {weights_of(t, 50, value[number])}}, ahead = y;
+        ag_tensor *x = value[number];
+        double size = 0, parts = 0;
+        ag_vjp(y.n, y.x, y.w, 1, &x, back.x, 0);
+        ag_jvp(y.n, y.x, 1, &x, back.w, dy);
+        for (int i = 0; i < y.n; i++) ahead.x[i] = dy[i];
+        const double by_vjp = sum_of(&back, &parts), by_jvp = sum_of(&ahead, &size);
+        const terms first = {.n = 1, .x = {dy[0]}, .w = {ahead.w[0]}},
+                    other = {.n = 1, .x = {by_cotangent(t, y, x, back.w[0])}, .w = {ahead.w[0]}};
+        const double apart = sum_of(&first, &size) - sum_of(&other, &size);
+        const bool known = ag_tape_status(t->tape) == AG_OK && isfinite(by_vjp) && isfinite(parts + size);
+        good = !known || fabs(by_vjp - by_jvp) + fabs(apart) <= TIGHT * (parts + size);
+        slope_totals.adjoint += known;
+        if (!good)
+            snprintf(report, REPORT, "v%d, by ag_jvp %.12g, by ag_vjp %.12g, and by a cotangent %.12g less", number,
+                     by_jvp, by_vjp, apart);
+    }
+    ag_clear_error(t->tape);
+    ag_tape_rewind(t->tape, t->start);
+    wrapped_free();
+    return good;
+}
+
 static int64_t elements_of(const line_through *t) {
     int64_t n = 0;
     for (int k = 0; k < t->leaves; k++) n += shape_size(&t->p.line[t->leaf[k]].shape);
@@ -473,7 +536,11 @@ static verdict check_point(const line_through *t, char *report) {
 verdict check_slopes(const program *p, char *report) {
     static line_through t;
     *report = 0;
-    const verdict v = find_point(&t, p, report) ? check_point(&t, report) : INVALID;
+    verdict v = INVALID;
+    if (find_point(&t, p, report)) {
+        v = check_point(&t, report);
+        if (v != DIFFERS && !is_adjoint(&t, report)) v = DIFFERS;
+    }
     leave_point(&t);
     return v;
 }

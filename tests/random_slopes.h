@@ -15,6 +15,7 @@ typedef struct slope_tally { /* over all programs */
     int64_t judged, slopes;  /* programs, and slopes that agree to within TIGHT of the gradient's parts */
     int64_t by_gradcheck;    /* those that ag_gradcheck found right by better steps, */
     int64_t at_kinks;        /* or to lie between the slopes on both sides of a kink */
+    int64_t adjoint;         /* programs whose ag_jvp is that of ag_vjp's, by some value on the way */
     int64_t unlike, untold;  /* programs left out: not of f64 alone; with results that no difference can tell */
 } slope_tally;
 extern slope_tally slope_totals;

@@ -314,7 +314,7 @@ START_TEST(cotangents_while_recording_is_off) {
 }
 END_TEST
 
-/* ---- Nodes that somebody holds ---- */
+/* ---- Nodes that the user holds ---- */
 
 static ag_tensor *six_of(double first, double step) {
     double x[6];

@@ -361,9 +361,9 @@ static void print_slopes(void) {
     fprintf(stderr,
             "%lld programs judged by finite differences, %lld slopes; %lld more found right by ag_gradcheck, %lld at "
             "kinks; left out: "
-            "%lld that are not of f64 alone, %lld that differences cannot tell\n",
+            "%lld that are not of f64 alone, %lld that differences cannot tell; %lld whose ag_jvp is that of ag_vjp\n",
             (long long)t->judged, (long long)t->slopes, (long long)t->by_gradcheck, (long long)t->at_kinks,
-            (long long)t->unlike, (long long)t->untold);
+            (long long)t->unlike, (long long)t->untold, (long long)t->adjoint);
 }
 
 START_TEST(gradients_are_slopes) {
@@ -386,6 +386,9 @@ START_TEST(gradients_are_slopes) {
     }
     if (options.chosen || options.verbose) print_slopes();
     ck_assert_msg(failures == 0, "%d of %lld programs fail, the first: %s", failures, (long long)programs, first);
+    ck_assert_msg(programs < 100 || 2 * slope_totals.adjoint >= programs,
+                  "ag_jvp is judged in only %lld of %lld programs", (long long)slope_totals.adjoint,
+                  (long long)programs);
     ck_assert_msg(programs < 100 || 4 * slope_totals.judged >= 3 * programs, "only %lld of %lld programs are judged",
                   (long long)slope_totals.judged, (long long)programs);
 }

@@ -446,16 +446,13 @@ bool ag__vjp_watched(const char *name, ag_tensor *y, ag_tensor *ybar, int n, ag_
 
 AG__RARE ag_tensor *ag__vjp_of(ag_tensor *t, ag_tensor *g, int i) {
     bool former = t->tape->in_gradient;
-    const uint32_t from = t->tape->scan_from;
     t->tape->in_gradient = true;
-    t->tape->scan_from = t->tape->count;
     calling call;
     begin_calls(&call, t->tape);
     begin_node(t->tape, t, ag__about(t), false);
     ag_tensor *c = t->op->vjp ? call_vjp(&call, t, g, i) : NULL;
     end_calls(&call, t->tape);
     t->tape->in_gradient = former;
-    t->tape->scan_from = from;
     return (c && !contribution_valid(t, i, c)) || t->tape->status != AG_OK ? t->tape->nil : c;
 }
 

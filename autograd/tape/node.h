@@ -59,7 +59,7 @@ enum {
     AG__PACKED = 1 << 13,   /* the tape's list of packed copies has a contiguous copy of it */
     AG__FROZEN = 1 << 14,   /* a parameter that is held constant; its version of that time: constant to gradients */
     AG__CONTINUES = 1 << 15,    /* adds a contribution to a cotangent; so does its first input, to the same one */
-    AG__IMPLIED = AG__CONTINUES /* of a broadcast: recorded for an operation that reads it, so that nobody holds it */
+    AG__IMPLIED = AG__CONTINUES /* of a broadcast: recorded for the operation that reads it: the user has no handle */
 };
 
 #define AG__NO_PART UINT32_MAX

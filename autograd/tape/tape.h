@@ -191,7 +191,7 @@ struct ag_tape {
     bool evaluating;                      /* an evaluation is under way */
     bool trespassed;                      /* used while closed: that error stays */
     bool weak;                            /* the running vjp is not below a choice: see grad.c */
-    uint32_t scan_from; /* a backward scan has recorded the nodes from here on: nobody holds them yet */
+    uint32_t scan_from;                   /* nodes from here on are the running scan's, not the user's; 0: none runs */
     ag__joined joined;
     bool compile;                  /* elementwise operations may become machine code */
     bool avx2;                     /* kernels that need it run; without, their traces are replayed */
@@ -500,8 +500,8 @@ static inline uint32_t ag__fetched_from(const ag_tape *tape) {
     return tape->count < MANY ? UINT32_MAX : AG__FETCHED;
 }
 
-/* Whether what is recorded by the running backward scan may be made of the inputs of t instead of t: somebody may hold
- * any other node, and differentiate by it later. */
+/* Whether what the running backward scan records may be made of the inputs of t instead of t. The user may hold any
+ * other node, and differentiate by it later. */
 static inline bool ag__is_unheld(const ag_tensor *t) { return t->id >= t->tape->scan_from; }
 
 /* The flags of a node, by those of its inputs together. */
