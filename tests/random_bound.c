@@ -181,15 +181,19 @@ static ag_tensor *like(const shadow *s, const ag_tensor *t) {
 /* The size of the disturbance of each element of y, the shadow of node t; NULL: none. */
 static ag_tensor *disturbance(const shadow *s, const ag_tensor *t, ag_tensor *y) {
     unsigned class = class_of(t, s->products), loose = loose_classes;
-    double epsilon = t->dtype == AG_F32 ? 0x1p-23 : 0x1p-52;
+    double epsilon = t->dtype == AG_F32 ? 0x1p-23 : 0x1p-52, smallest = t->dtype == AG_F32 ? 0x1p-149 : 0x1p-1074;
     ag_tensor *a = t->arity > 0 ? s->of[t->input[0]->id] : NULL, *b = t->arity > 1 ? s->of[t->input[1]->id] : NULL;
     if (class & LOOSE_PRODUCTS && loose & (LOOSE_PRODUCTS | LOOSE_PRODUCT_SUMS))
         return ag_scale(like(s, t), epsilon * (double)(terms_of(t) + 2));
     if (!(class & loose)) return NULL;
     if (class & LOOSE_PRODUCT_SUMS)
         return ag_scale(ag_add(ag_abs(a), ag_abs(b)), epsilon * (double)(s->products[t->id] + 2));
-    if (class & LOOSE_SUMS)
-        return ag_scale(NAMED(t, "sum", "mean") ? like(s, t) : ag_abs(y), epsilon * (double)(ag_size(a) + 1));
+    if (class & LOOSE_SUMS) {
+        ag_tensor *size =
+            ag_scale(NAMED(t, "sum", "mean") ? like(s, t) : ag_abs(y), epsilon * (double)(ag_size(a) + 1));
+        /* A partial product below the normal numbers is rounded to a multiple of the smallest number. */
+        return NAMED(t, "prod") ? ag_add_scalar(size, (double)ag_size(a) * smallest) : size;
+    }
     ag_tensor *sum = ag_abs(y);
     for (int i = 0; i < t->arity && class & loose & LOOSE_ARITHMETIC; i++)
         if (ag_dtype_of(s->of[t->input[i]->id]) == t->dtype) sum = ag_add(sum, ag_abs(s->of[t->input[i]->id]));
