@@ -101,7 +101,8 @@ AG_API const char *ag_tape_error(const ag_tape *tape);
 
 /* ag_clear_error -- forget the failure; the tape can be used again as if the failed calls had not been made; random
  * numbers that they have drawn are not drawn again, and a function of several operations that ran out of memory or met
- * a limit, or any that was refused a value on an eager tape, may leave some of their tensors, until a rewind
+ * a limit, or any that was refused a value on an eager tape, or a sequence of which a later layer refuses what the
+ * earlier ones give, may leave some of their tensors, until a rewind
  * Errors: none */
 AG_API void ag_clear_error(ag_tape *tape);
 
