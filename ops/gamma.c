@@ -51,13 +51,16 @@ static double power_sum(int n, double a) {
                                -3617. / 10670622842880000,
                                43867. / 5109094217170944000,
                                -174611. / 802857662698291200000.};
-    double y = 0;
-    for (; a < n + 11; a++) y += power_term(n, a);
-    const double whole = power_term(n - 1, a), last = whole * n / a;
-    double tail = 0.5 * last, factor = last * (n + 1) / a;
+    double y = 0, k = 0, at = a, lack = 0; /* a + k is `at`, and `lack` of it: the power takes that n + 1 times */
+    for (; at < n + 11; lack = (a - (at - k)) / at) {
+        y += power_term(n, at) * (1 - (n + 1) * lack);
+        at = a + ++k;
+    }
+    const double whole = power_term(n - 1, at) * (1 - n * lack), last = whole * (1 - lack) * n / at;
+    double tail = 0.5 * last, factor = last * (n + 1) / at;
     for (int j = 0; j < 10; j++) {
         tail += c[j] * factor;
-        factor *= (n + 2 * j + 2) / a * ((n + 2 * j + 3) / a);
+        factor *= (n + 2 * j + 2) / at * ((n + 2 * j + 3) / at);
     }
     return y + (whole + tail);
 }
