@@ -1,7 +1,8 @@
 /* shape -- the same elements in another arrangement: views, windows, joining
  *
  * Views share their input's elements and copy nothing. A call that changes nothing (a reshape to the same shape, a
- * slice of everything) is not recorded: the result is x itself, or a variable's present value. */
+ * slice of everything) is not recorded: the result is x itself, or a variable's present value; while recording is off
+ * it is another view. */
 #ifndef AG_OPS_SHAPE_H
 #define AG_OPS_SHAPE_H
 
