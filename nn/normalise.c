@@ -123,14 +123,17 @@ static ag_tensor *run_both_on(const ag_batchnorm *layer, const ag_batchnorm_node
     return variance;
 }
 
+/* A running statistic as it is now: it may be assigned later. */
+static ag_tensor *now(ag_tensor *running) { return ag__reshape_like(running, running); }
+
 /* z (M,C) normalised, with the intermediate tensors if they are wanted. Without them gamma goes to the scale: the
  * backward pass then has the sums Σ g and Σ g·D alone, which do not wait for the variance, so that they are taken with
  * it in one sweep. */
 static ag_tensor *normalise_batch(const ag_batchnorm *layer, ag_tensor *z, bool training, bool seen,
                                   ag_batchnorm_nodes *y) {
-    y->mean = training ? batch_mean(z) : layer->running_mean;                 /* 1 C, or C */
-    y->centred = ag_sub(z, y->mean);                                          /* M C */
-    y->variance = training ? batch_variance(y->centred) : layer->running_var; /* as the mean */
+    y->mean = training ? batch_mean(z) : now(layer->running_mean);                 /* 1 C, or C */
+    y->centred = ag_sub(z, y->mean);                                               /* M C */
+    y->variance = training ? batch_variance(y->centred) : now(layer->running_var); /* as the mean */
     ag_tensor *scale = ag_rsqrt(ag_add_scalar(y->variance, layer->epsilon)), *out;
     if (seen) {
         y->normalised = ag_label(ag_mul(y->centred, scale), "normalised"); /* M C */

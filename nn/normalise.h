@@ -28,9 +28,9 @@ typedef struct ag_batchnorm {
 
 /* ag_batchnorm_nodes -- the intermediate tensors of a batch normalisation, to ask ag_vjp for dL/dmean and the like */
 typedef struct ag_batchnorm_nodes {
-    ag_tensor *mean;       /* M = mean z over all axes but the last (1,C), or the running one (C) */
+    ag_tensor *mean;       /* M = mean z over all axes but the last (1,C), or the running one of then (C) */
     ag_tensor *centred;    /* D = z − M (N,…,C) */
-    ag_tensor *variance;   /* V = mean D² (1,C), or the running one (C) */
+    ag_tensor *variance;   /* V = mean D² (1,C), or the running one of then (C) */
     ag_tensor *normalised; /* D/√(V + epsilon) (N,…,C) */
 } ag_batchnorm_nodes;
 

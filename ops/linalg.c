@@ -382,7 +382,7 @@ ag_tensor *ag_inverse(ag_tensor *a) {
 ag_tensor *ag_matrix_power(ag_tensor *a, int64_t n) {
     ag_tensor *nil, *y = NULL;
     if (!ag__usable_matrices("matrix_power", 1, &a, true, &nil)) return nil;
-    if (n == 0) return ag__broadcast_as(ag__identity(a, ag_extent(a, -1)), a);
+    if (n == 0) return ag_where(ag_scalar(ag_tape_of(a), AG_BOOL, 0), a, ag__identity(a, ag_extent(a, -1)));
     if (n < 0) a = ag_inverse(a);
     for (uint64_t k = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;; a = ag_matmul(a, a)) {
         if (k & 1) y = y ? ag_matmul(y, a) : a;

@@ -51,6 +51,12 @@ static ag_tensor *norm_of_powers(ag_tensor *x, const ag_axes *axes, double p, bo
     return keepdims ? y : ag__reshape_as(y, like);
 }
 
+/* How many are not 0: a function of x, with the slope 0. */
+static ag_tensor *count_of_others(ag_tensor *x, const ag_axes *axes, bool keepdims) {
+    ag_tensor *counts = ag_cast(ag_not_equal(x, ag__number_as(x, 0)), ag_dtype_of(x));
+    return ag__sum(ag_where(ag_scalar(ag_tape_of(x), AG_BOOL, 0), x, counts), axes, keepdims);
+}
+
 ag_tensor *ag_norm_over(ag_tensor *x, ag_axes axes, double p, bool keepdims) {
     ag_tensor *nil;
     uint32_t mask;
@@ -60,7 +66,7 @@ ag_tensor *ag_norm_over(ag_tensor *x, ag_axes axes, double p, bool keepdims) {
     if (isinf(p) && empty) return ag__fail("norm", 1, &x, AG_ERR_SHAPE, "an axis has no elements, and p is %g", p);
     if (p == 2) return ag__norm(x, mask, keepdims);
     if (p == 1) return ag__sum(ag_abs(x), &axes, keepdims);
-    if (p == 0) return ag__sum(ag_cast(ag_not_equal(x, ag__number_as(x, 0)), ag_dtype_of(x)), &axes, keepdims);
+    if (p == 0) return count_of_others(x, &axes, keepdims);
     if (isinf(p)) return (p > 0 ? ag__max : ag__min)(ag_abs(x), &axes, keepdims);
     return norm_of_powers(x, &axes, p, keepdims, empty);
 }
@@ -230,7 +236,7 @@ static ag_tensor *extreme_where(const char *name, bool largest, ag_tensor *x, ag
     if (ag_dtype_of(x) == AG_BOOL) return ag__fail(name, 1, &x, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (!ag__fits(initial, ag_dtype_of(x)))
         return ag__fail(name, 1, &x, AG_ERR_RANGE, "%s cannot hold %g", ag_dtype_name(ag_dtype_of(x)), initial);
-    if (count_over(x, set) == 0) return ag_add_scalar(ag__sum(x, axes, keepdims), initial);
+    if (count_over(x, set) == 0) return ag_rsub_scalar(initial, ag__sum(x, axes, keepdims)); /* also −0 */
     x = chosen(mask, x, initial);
     return largest ? ag_maximum_scalar(ag__max(x, axes, keepdims), initial)
                    : ag_minimum_scalar(ag__min(x, axes, keepdims), initial);

@@ -52,11 +52,11 @@ AG__SHORT static ag_tensor *record(const ag_op *op, ag_tensor *x, const ag_axes 
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d extents and %d steps are given for %d axes: one of each for each axis is wanted",
                         extents->rank, steps->rank, n);
-    if (n == 0) return ag__unchanged(x);
     const int rank = ag_rank(x) - (folds ? n : 0);
     if (n > rank || rank + n > AG_MAX_RANK || (axes->count == -1 && n < rank))
         return ag__fail(op->name, 1, &x, AG_ERR_SHAPE,
                         "%d of %d axes cannot have windows: the result may have at most %d axes", n, rank, AG_MAX_RANK);
+    if (n == 0 && (!folds || ag_dtype_of(x) != AG_BOOL)) return ag__unchanged(x); /* infer refuses the other */
     memset(&s, 0, sizeof s);
     s.count = n;
     for (int k = 0; k < n; k++) {
@@ -119,10 +119,10 @@ ag_tensor *ag_windows(ag_tensor *x, ag_axes axes, ag_shape size, ag_shape step) 
 
 static bool fold_infer(ag_infer *r) {
     const sliding *s = r->attributes;
+    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (s->count < 1 || s->count > MOST || s->count > r->shape.rank / 2)
         return ag_reject(r, AG_ERR_SHAPE, "too few axes");
     int rank = r->shape.rank - (int)s->count;
-    if (r->dtype == AG_BOOL) return ag_reject(r, AG_ERR_DTYPE, "the dtype bool is not supported");
     if (!sliding_accepted(r, s, rank)) return false;
     for (int k = 0; k < s->count; k++) {
         int64_t *e = &r->shape.extent[s->axis[k]], size = r->shape.extent[rank + k];
