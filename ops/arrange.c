@@ -230,6 +230,9 @@ ag_tensor *ag_stack(int n, ag_tensor *const x[], int axis) {
     if (!rank_fits("stack", x[0], rank, &nil)) return nil;
     if (a < 0)
         return ag__fail("stack", n, x, AG_ERR_AXIS, "axis %d is out of range for a result of %d axes", axis, rank);
+    ag_shape shape = ag_shape_of(x[0]);
+    shape = replaced(&shape, a, a, 1, (int64_t[]){n});
+    if (!ag__shape_fits("stack", n, x, &shape, &nil)) return nil;
     return concatenated("stack", n, x, a, (ag_unsqueeze), a);
 }
 
@@ -570,9 +573,9 @@ static bool diagonal_infer(ag_infer *r) {
 static ag_tensor *on_diagonal(ag_tensor *x, int64_t m, int64_t n, const oblique *d) {
     ag_shape shape = ag_shape_of(x);
     const int last = shape.rank - 1;
+    const bool none = ag_extent(x, last) == 0; /* at any offset */
     shape = replaced(&shape, last, last + 1, 2, (int64_t[]){m, n});
-    if (ag_extent(x, last) == 0) x = ag_zeros(ag_tape_of(x), ag_dtype_of(x), shape); /* at any offset */
-    else x = ag_embed(x, last, m * n, d->offset < 0 ? -d->offset * n : d->offset, n + 1);
+    x = ag_embed(x, last, m * n, none ? 0 : d->offset < 0 ? -d->offset * n : d->offset, n + 1);
     if (ag_is_nil(x)) return x;
     const ag_axes from_axes = AG_AXES(last, last + 1), to = AG_AXES((int)d->axis0, (int)d->axis1);
     return ag_permute(ag__reshape(x, &shape), moved(shape.rank, &from_axes, &to));

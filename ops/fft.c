@@ -323,16 +323,21 @@ ag_tensor *ag_complex(ag_tensor *real, ag_tensor *imaginary) {
         if (a != b && a != 1 && b != 1) return axes_differ("complex", x, i, a, b);
         shape.extent[shape.rank - i] = a == 1 ? b : a;
     }
+    ag_shape pairs = shape;
+    pairs.extent[pairs.rank++] = 2;
+    if (!ag__shape_fits("complex", 2, x, &pairs, &nil)) return nil;
     return pair(ag_unsqueeze(ag__broadcast(real, &shape), -1), ag_unsqueeze(ag__broadcast(imaginary, &shape), -1));
 }
 
 ag_tensor *ag_complex_mul(ag_tensor *a, ag_tensor *b) {
     ag_tensor *nil, *const x[] = {a, b};
+    ag_shape shape;
     if (!are_complex("complex_mul", 2, x, false, &nil)) return nil;
     for (int i = 2; i <= ag_rank(a) && i <= ag_rank(b); i++) {
         const int64_t e = ag_extent(a, -i), f = ag_extent(b, -i);
         if (e != f && e != 1 && f != 1) return axes_differ("complex_mul", x, i, e, f);
     }
+    if (!ag__share_shape("complex_mul", 2, x, &shape, &nil)) return nil;
     return pair(ag_sub(ag_mul(re(a), re(b)), ag_mul(im(a), im(b))), ag_add(ag_mul(re(a), im(b)), ag_mul(im(a), re(b))));
 }
 

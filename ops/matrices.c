@@ -9,6 +9,12 @@
 
 /* ---- Recording ---- */
 
+static ag_shape with_leading(const ag_tensor *x, const ag_shape *leading) {
+    ag_shape shape = *leading;
+    for (int i = -2; i < 0; i++) shape.extent[shape.rank++] = ag_extent(x, i);
+    return shape;
+}
+
 bool ag__common_leading(const ag_tensor *a, const ag_tensor *b, ag_shape *leading) {
     const ag__layout *p = a->layout, *q = b->layout;
     leading->rank = (p->rank > q->rank ? p->rank : q->rank) - 2;
@@ -18,12 +24,13 @@ bool ag__common_leading(const ag_tensor *a, const ag_tensor *b, ag_shape *leadin
         if (e != f && e != 1 && f != 1) return false;
         leading->extent[i] = e == 1 ? f : e;
     }
-    return true;
+    const char *why;
+    const ag_shape with_a = with_leading(a, leading), with_b = with_leading(b, leading);
+    return ag__shape_valid(&with_a, &(int64_t){0}, &why) && ag__shape_valid(&with_b, &(int64_t){0}, &why);
 }
 
 ag_tensor *ag__with_leading(ag_tensor *x, const ag_shape *leading) {
-    ag_shape shape = *leading;
-    for (int i = -2; i < 0; i++) shape.extent[shape.rank++] = ag_extent(x, i);
+    const ag_shape shape = with_leading(x, leading);
     return ag__broadcast(x, &shape);
 }
 

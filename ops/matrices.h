@@ -6,8 +6,8 @@
 
 /* ---- Recording ---- */
 
-/* Set `leading` to the leading axes of a and b, broadcast to each other; false if they cannot be. The last two axes
- * of each are not among them. */
+/* Set `leading` to the leading axes of a and b, broadcast to each other; false if they cannot be, or if a or b had too
+ * many elements then. The last two axes of each are not among them. */
 bool ag__common_leading(const ag_tensor *a, const ag_tensor *b, ag_shape *leading);
 /* x, with these leading axes. */
 ag_tensor *ag__with_leading(ag_tensor *x, const ag_shape *leading);

@@ -33,6 +33,7 @@ static bool begin(drawing *d) {
                         d->n > 1 ? "parameters must be f32 or f64, and of one dtype" : "needs f32 or f64");
     if (!ag__common_shape(d->n, d->x, &d->shape, &clash, extents))
         return fail(d, AG_ERR_SHAPE, "parameters cannot be broadcast to each other");
+    if (!ag__shape_fits(d->name, d->n, d->x, &d->shape, &d->nil)) return false;
     for (int i = 0; i < d->n; i++) {
         d->x[i] = ag__broadcast(d->x[i], &d->shape);
         if (ag_is_nil(d->x[i])) return d->nil = d->x[i], false;
