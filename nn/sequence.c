@@ -127,14 +127,14 @@ static ag_tensor *apply_layer(const ag_layer *layer, ag_tensor *x, bool training
 ag_tensor *ag__sequence_run(const ag_sequence *model, ag_tensor *x, bool training) {
     ag_tensor *nil = ag__sequence_wrong("sequence_apply", model);
     if (nil) return nil;
-    if (!model->first) return ag__reshape_like(x, x); /* of a variable its present value */
+    ag_tensor *const given = x;
     for (ag_layer *layer = model->first; layer; layer = layer->next) {
         x = apply_layer(layer, x, training);
         if (ag_is_nil(x)) return x;
         layer->shape = ag_shape_of(x);
         layer->applied = true;
     }
-    return x;
+    return x == given ? ag__reshape_like(x, x) : x; /* of a variable its present value */
 }
 
 ag_tensor *ag_sequence_apply(const ag_sequence *model, ag_tensor *x) {

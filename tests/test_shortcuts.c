@@ -41,10 +41,11 @@ static ag_tensor *first_of_broadcast(int n, ag_tensor *x) {
     ag_broadcast_tensors(n, (ag_tensor *[]){x, x}, y);
     return y[0];
 }
-static ag_tensor *in_sequence(int layers, ag_tensor *x) {
+static ag_tensor *itself(ag_tensor *x) { return x; }
+static ag_tensor *in_sequence(ag_tensor *(*of)(ag_tensor *x), ag_tensor *x) {
     ag_sequence model;
     ag_sequence_init(&model, tape, AG_F64, NULL);
-    if (layers) ag_sequence_function(&model, "contiguous", (ag_contiguous));
+    if (of) ag_sequence_function(&model, "function", of);
     return ag_sequence_apply(&model, x);
 }
 static ag_tensor *largest(ag_tensor *x, int64_t k) { return ag_topk_along(x, k, -1, true, &(ag_tensor *){NULL}); }
@@ -168,7 +169,8 @@ enum {
     CALL(pixel_unshuffle, 0, ag_pixel_unshuffle(image(x), 1), ag_pixel_unshuffle(image(x), 3))                         \
     CALL(interpolate, 0, ag_interpolate(image(x), AG_SHAPE(3), AG_LINEAR, false),                                      \
          ag_interpolate(image(x), AG_SHAPE(4), AG_LINEAR, false))                                                      \
-    CALL(sequence, SAME, in_sequence(0, x), in_sequence(1, x))                                                         \
+    CALL(sequence, SAME, in_sequence(NULL, x), in_sequence((ag_contiguous), x))                                        \
+    CALL(sequence_of_nothing, SAME, in_sequence(itself, x), in_sequence((ag_contiguous), x))                           \
     CALL(max_pool, 0, ag_max_pool(image(x), AG_SHAPE(1), NULL), ag_max_pool(image(x), AG_SHAPE(2), NULL))              \
     CALL(avg_pool, 0, ag_avg_pool(image(x), AG_SHAPE(1), NULL), ag_avg_pool(image(x), AG_SHAPE(2), NULL))              \
     CALL(lp_pool, 0, ag_lp_pool(image(x), HUGE_VAL, AG_SHAPE(2), NULL), ag_lp_pool(image(x), 2, AG_SHAPE(2), NULL))    \
