@@ -76,6 +76,7 @@ static ag_tensor *forward(const ctc *c) {
     ag_tensor *x = c->loss.x[0], *never = ag__number_like(x, NEVER);
     ag_tensor *first = ag_equal(numbers_to(c, c->K), whole(c, &AG_SCALAR, 0));
     ag_tensor *a = ag__broadcast_over(ag_where(first, ag__number_like(x, 0), never), &AG_SHAPE(1, c->N, c->K));
+    if (c->T == 0) a = ag_add(a, ag__sum_along(c->log_p, 0, true)); /* 0, but it depends on the input */
     ag_tensor *margin = ag__broadcast_over(never, &AG_SHAPE(1, c->N, 2));
     for (int64_t t = 0; t < c->T && !ag_is_nil(a); t++) a = step(c, a, t, margin, never);
     return ag__squeezed(a, 0);

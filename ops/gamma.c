@@ -160,8 +160,8 @@ AG_WITH_NUMBER(polygamma, "polygamma({d0}, {0})", ag__slope_mul(g, ag_polygamma(
 
 ag_tensor *ag_polygamma(int n, ag_tensor *x) {
     ag_tensor *nil;
+    if (!ag__real_inputs("polygamma", 1, &x, &nil)) return nil;
     if (n == 0) return ag_digamma(x);
-    if (!ag__inputs_usable("polygamma", 1, &x, &nil)) return nil;
     if (n < 0 || n > MOST_ORDER)
         return ag__fail("polygamma", 1, &x, AG_ERR_RANGE, "order %d is not in 0 … %d", n, (int)MOST_ORDER);
     return ag_apply(&ag__op_polygamma, 1, &x, &(double){n}, sizeof(double));

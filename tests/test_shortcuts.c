@@ -139,6 +139,7 @@ enum {
     CALL(pow_2, 0, ag_pow_scalar(x, 2), ag_pow_scalar(x, 1.5))                                                         \
     CALL(pow_by_0, 0, ag_pow(x, number(x, 0)), ag_pow(x, number(x, 1)))                                                \
     CALL(pow_inverse, 0, ag_pow_scalar(x, -1), ag_pow_scalar(x, 1.5))                                                  \
+    CALL(polygamma, 0, ag_polygamma(0, x), ag_polygamma(1, x))                                                         \
     CALL(clamp, SAME, ag_clamp(x, -HUGE_VAL, HUGE_VAL), ag_clamp(x, 0, 1))                                             \
     CALL(clamp_min, SAME, ag_clamp_min(x, -HUGE_VAL), ag_clamp_min(x, 1))                                              \
     CALL(dropout, SAME, ag_dropout(x, 0, true), ag_dropout(x, 0.5, true))                                              \
@@ -330,6 +331,85 @@ START_TEST(functions_that_are_flat_have_the_slope_0) {
 }
 END_TEST
 
+/* A tensor without elements is there all the same, for ag_backward. */
+#define DEPENDS(call) depends(x, call, #call)
+static void depends(ag_tensor *x, ag_tensor *y, const char *call) {
+    ck_assert_msg(ag_tape_status(tape) == AG_OK, "%s: %s", call, ag_tape_error(tape));
+    ck_assert_msg(ag_requires_grad(y) && ag_backward(ag_sum(y)) == AG_OK, "%s", call);
+    ck_assert_int_eq(ag_eval(ag_gradient(x)), AG_OK);
+}
+
+static ag_tensor *parameters(ag_shape shape) { return ag_parameter_from(ag_zeros(tape, AG_F64, shape)); }
+
+START_TEST(results_depend_on_inputs_without_elements) {
+    ag_tensor *x = parameters(AG_SHAPE(0, 3)), *at = ag_zeros(tape, AG_I64, AG_SHAPE(0));
+    ag_tensor *rows = ag_zeros(tape, AG_I64, AG_SHAPE(0, 3)), *table = ag_zeros(tape, AG_F64, AG_SHAPE(2, 3));
+    ag_tensor *no = ag_zeros(tape, AG_BOOL, AG_SCALAR), *line = ag_reshape(x, AG_SHAPE(0)), *both[] = {x, x};
+    DEPENDS(ag_cross_entropy(x, at));
+    DEPENDS(ag_hinge(x, at));
+    DEPENDS(ag_mse(x, x));
+    DEPENDS(ag_pairwise_distance(x, x, 2));
+    DEPENDS(ag_softmax(x, -1));
+    DEPENDS(ag_cumsum(x, 0));
+    DEPENDS(ag_cummax(x, 0));
+    DEPENDS(ag_logcumsumexp(x, 0));
+    DEPENDS(ag_sort(x, 0, false));
+    DEPENDS(ag_shuffle(x, 0));
+    DEPENDS(ag_roll(x, 1, 0));
+    DEPENDS(ag_diff(x, 1, 0));
+    DEPENDS(ag_norm(x, 0));
+    DEPENDS(ag_norm(x, 3));
+    DEPENDS(ag_norm(x, -1));
+    DEPENDS(ag_std(x, 0));
+    DEPENDS(ag_mean(x));
+    DEPENDS(ag_prod_over(x, AG_AXES(0), false));
+    DEPENDS(ag_max_where(x, no, AG_ALL_AXES, 0, false));
+    DEPENDS(ag_nanmean(x, AG_ALL_AXES, false));
+    DEPENDS(ag_matmul(ag_transpose(x, 0, 1), x));
+    DEPENDS(ag_tensordot(x, x, 2));
+    DEPENDS(ag_kron(x, x));
+    DEPENDS(ag_einsum("ij,ik->jk", 2, both));
+    DEPENDS(ag_matrix_trace(x));
+    DEPENDS(ag_diag(line, 0));
+    DEPENDS(ag_diag(line, -2));
+    DEPENDS(ag_diag_embed(ag_transpose(x, 0, 1), 1, 0, 2));
+    DEPENDS(ag_embed(x, 0, 3, 0, 1));
+    DEPENDS(ag_repeat(x, AG_SHAPE(2, 0)));
+    DEPENDS(ag_masked_select(x, no));
+    DEPENDS(ag_gather(x, rows, 0));
+    DEPENDS(ag_index_select(x, at, 0));
+    DEPENDS(ag_scatter_add(table, rows, x, 0));
+    DEPENDS(ag_scatter(table, rows, x, 0));
+    DEPENDS(ag_masked_scatter(table, no, x));
+    DEPENDS(ag_repeat_interleave_by(x, at, 0));
+    DEPENDS(ag_bincount(at, line, 3));
+    DEPENDS(ag_dropout(x, 0.5, true));
+    x = parameters(AG_SHAPE(0, 0));
+    DEPENDS(ag_det(x));
+    DEPENDS(ag_solve(x, ag_zeros(tape, AG_F64, AG_SHAPE(0, 2))));
+    DEPENDS(ag_cholesky(x));
+    DEPENDS(ag_matrix_exp(x));
+    DEPENDS(ag_matrix_power(x, 0));
+    DEPENDS(ag_matrix_norm(x, AG_NORM_FROBENIUS, false));
+    x = parameters(AG_SHAPE(0, 4, 3));
+    DEPENDS(ag_max_pool(x, AG_SHAPE(2), NULL));
+    DEPENDS(ag_global_avg_pool(x));
+    DEPENDS(ag_interpolate(x, AG_SHAPE(8), AG_LINEAR, false));
+    DEPENDS(ag_pixel_shuffle(x, 3));
+    DEPENDS(ag_convolve(x, ag_zeros(tape, AG_F64, AG_SHAPE(2, 3, 4)), NULL, NULL));
+    DEPENDS(ag_ctc(x, ag_zeros(tape, AG_I64, AG_SHAPE(4, 1)), NULL, NULL, 0));
+    x = parameters(AG_SHAPE(4, 0, 3));
+    DEPENDS(ag_ctc(x, ag_zeros(tape, AG_I64, AG_SHAPE(0, 1)), NULL, NULL, 0));
+    x = parameters(AG_SHAPE(5, 3)); /* of which nothing is taken */
+    DEPENDS(ag_embedding_apply(&(ag_embedding){x}, at));
+    DEPENDS(ag_slice(x, 0, 0, 0, 1));
+    DEPENDS(ag_broadcast_to(x, AG_SHAPE(0, 5, 3)));
+    DEPENDS(ag_diagonal(x, 9, 0, 1));
+    DEPENDS(ag_matmul(ag_zeros(tape, AG_F64, AG_SHAPE(0, 5)), x));
+    DEPENDS(ag_draw_normal(ag_broadcast_to(x, AG_SHAPE(0, 5, 3)), ag_ones(tape, AG_F64, AG_SCALAR)));
+}
+END_TEST
+
 /* The statistics that a layer has used: it may be trained later. */
 START_TEST(running_statistics_are_those_of_the_call) {
     ag_batchnorm layer;
@@ -383,6 +463,7 @@ int main(void) {
     tcase_add_test(one, windows_of_no_axes_take_none);
     tcase_add_test(one, an_initial_value_stays_a_zero_with_its_sign);
     tcase_add_test(one, functions_that_are_flat_have_the_slope_0);
+    tcase_add_test(one, results_depend_on_inputs_without_elements);
     tcase_add_test(one, running_statistics_are_those_of_the_call);
     tcase_add_test(one, results_beyond_counting_are_refused_by_the_call);
     return run_suite(suite);
