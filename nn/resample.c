@@ -34,6 +34,8 @@ ag_tensor *ag_pixel_shuffle(ag_tensor *x, int64_t r) {
     whole.extent[axes + 1] /= block;
     order.axis[2 * axes + 1] = axes + 1;
     for (int i = 0; i < axes; i++) {
+        if (whole.extent[i + 1] > INT64_MAX / r) /* there are no channels */
+            return ag__refuse(name, 1, &x, AG_ERR_SHAPE, "%lld times axis %d is too long", (long long)r, i + 1);
         apart.extent[apart.rank++] = r;
         whole.extent[i + 1] *= r;
         order.axis[2 * i + 1] = i + 1;

@@ -449,6 +449,8 @@ START_TEST(results_beyond_counting_are_refused_by_the_call) {
     expect_error(tape, AG_ERR_SHAPE, "solve_triangular: ");
     ag_stack(2, many, 0);
     expect_error(tape, AG_ERR_SHAPE, "stack: ", "can be counted");
+    ag_pixel_shuffle(ag_zeros(tape, AG_F64, AG_SHAPE(1, INT64_C(1) << 50, 0)), 1 << 20);
+    expect_error(tape, AG_ERR_SHAPE, "pixel_shuffle: ", "axis 1 is too long");
 }
 END_TEST
 
