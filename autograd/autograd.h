@@ -433,7 +433,8 @@ AG_API bool ag_requires_grad(const ag_tensor *x);
 
 /* An operation records a tensor, and is declared in the header of its family. Where it changes nothing (a roll by 0, a
  * dropout that is off, the first power of a matrix) the result may be its input itself, or a variable's present value:
- * a label then names that, and a gradient by the result is one by the input. (The paths are relative because a program may have a folder ops of its own.) */
+ * a label then names that, and a gradient by the result is one by the input. (The paths are relative because a program
+ * may have a folder ops of its own.) */
 
 /* Constants, ranges, random numbers */
 #include "../ops/source.h"
