@@ -394,6 +394,7 @@ static void some_reduction(generator *g) {
     l.x[0] = operand(g, form_dtypes(f), form_need(f, 0));
     if (empty_along(g, l.x[0]) && f->call.x_axes_keep != ag_sum_over) return;
     l.axes = some_axes(g, g->value[l.x[0]].shape.rank);
+    l.scalar[0] = f->call.x_axes_s_keep == user_reduced ? pick(g, REDUCED_WAYS) : chance(g, 30);
     append(g, &l);
 }
 
@@ -693,6 +694,15 @@ static void some_scatter(generator *g) {
     int source = leaf_line(g, "ag_from", g->value[x].dtype, index_shape(g, s, axis, n), some_domain(g));
     if (chance(g, 50)) source = x_line(g, "ag_neg", source);
     l.operands = 3, l.x[0] = x, l.x[1] = index, l.x[2] = source, l.number[0] = axis;
+    append(g, &l);
+}
+
+static void some_layer(generator *g) {
+    const form *f = some_form(g, KIND_LAYER);
+    line l = {.form = f, .operands = 2, .number = {below(g, 1 << 30)}};
+    l.x[0] = operand(g, form_dtypes(f), form_need(f, 0));
+    const int b = drawn_operand(g, 1u << g->value[l.x[0]].dtype);
+    l.x[1] = b < 0 ? l.x[0] : fixed(g, b, form_need(f, 1));
     append(g, &l);
 }
 
@@ -1056,7 +1066,8 @@ static void some_lines(generator *g) {
     }
     if (which < 14) some_unary(g);
     else if (which < 16) some_linear_algebra(g);
-    else if (which < 34) some_binary(g, KIND_BINARY);
+    else if (which < 32) some_binary(g, KIND_BINARY);
+    else if (which < 34) some_layer(g);
     else if (which < 40) some_scalar_form(g);
     else if (which < 44) some_binary(g, KIND_COMPARE);
     else if (which < 48) some_choice(g);

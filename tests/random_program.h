@@ -79,6 +79,7 @@ typedef enum kind {
     KIND_REDUCTION,
     KIND_ALONG,
     KIND_SOURCE,
+    KIND_LAYER,
     KINDS
 } kind;
 
@@ -230,6 +231,17 @@ ag_tensor *user_depthwise(ag_tensor *x);         /* ag_depthwise of a row */
 ag_tensor *user_resized(ag_tensor *x);           /* a row with about two thirds of its elements, or twice as many */
 ag_tensor *user_one_hot(ag_tensor *index);       /* ag_one_hot, of indices below 9 */
 ag_tensor *user_linear(ag_tensor *x, int which); /* a function of the matrix that x begins with */
+
+/* Layers and functions of small tensors of a's and b's elements (random_layers.c); the digits of a number are their options. */
+ag_tensor *user_loss(ag_tensor *a, ag_tensor *b, int digits);
+ag_tensor *user_image(ag_tensor *a, ag_tensor *b, int digits);
+ag_tensor *user_normalised(ag_tensor *a, ag_tensor *b, int digits);
+ag_tensor *user_sequence(ag_tensor *a, ag_tensor *b, int digits);
+ag_tensor *user_indexed(ag_tensor *a, ag_tensor *b, int digits);
+ag_tensor *user_arranged(ag_tensor *a, ag_tensor *b, int digits);
+ag_tensor *user_multiplied(ag_tensor *a, ag_tensor *b, int digits);
+enum { REDUCED_WAYS = 20 };
+ag_tensor *user_reduced(ag_tensor *x, ag_axes axes, double number, bool keepdims); /* the number says which one */
 
 /* Values that these functions hold constant to gradients. While values are held, each call has the value of the call of its number in the first
  * run, whatever it is given: a run sets user_held.next to 0. */

@@ -27,6 +27,8 @@ except ImportError as missing:
     print(f"there is no PyTorch: {missing}")
     sys.exit(77)
 
+import torch_layers
+
 warnings.filterwarnings("ignore")
 
 DTYPES = {"bool": torch.bool, "i64": torch.int64, "f32": torch.float32, "f64": torch.float64}
@@ -508,6 +510,33 @@ def linear(x, l):
     if which == 13:
         return parts(torch.fft.rfft(a, dim=-1))
     return torch.fft.irfft(torch.complex(a, b.expand(n, n)), 2 * n - 1, dim=0)
+
+
+# Layers and functions of small tensors
+
+
+def layer(name, f):
+    CALLS[name] = lambda x, l: f(x[0], x[1], l["number"][0])
+
+
+def of_elements(f):
+    return lambda a, b, number: f(a, b, number) if a.numel() and b.numel() else -a
+
+
+for name in "loss image normalised sequence multiplied".split():
+    layer("user_" + name, of_elements(getattr(torch_layers, name)))
+layer("user_indexed", torch_layers.indexed)
+layer("user_arranged", torch_layers.arranged)
+
+
+@call("user_reduced")
+def reduced(x, l):
+    axes, number = axes_of(x[0], l), l["scalar"][0]
+    if int(abs(number)) % 20 in (16, 17):
+        f = torch.softmax if int(abs(number)) % 20 == 16 else torch.log_softmax
+        return torch_layers.over(x[0], axes, lambda y: f(y, -1))
+    every = l["axes"] is None and not l["keep"]
+    return torch_layers.reduced_of(x[0], axes, every, number, lambda y: flat(y, axes, False)[0]).reshape(l["y_shape"])
 
 
 # Shapes and places; where nothing changes the result is x itself
