@@ -673,10 +673,11 @@ verdict check_program(const program *p, char *report) {
     return v;
 }
 
-/* Random numbers, which are constants to the rest of the program. */
+/* Random numbers, and what other libraries do not have: constants to the rest of the program. */
 static bool is_drawn(const line *l) {
-    return l->form->call.tds_ss == ag_uniform || l->form->call.tds_ss == ag_normal || l->form->call.x == user_drawn ||
-           l->form->call.x == ag_draw_bernoulli;
+    const callee *f = &l->form->call;
+    return f->tds_ss == ag_uniform || f->tds_ss == ag_normal || f->x == user_drawn || f->x == ag_draw_bernoulli ||
+           f->x == user_distinct || f->x == user_picked;
 }
 
 verdict show_results(const program *p, see_result *see, void *context, char *report) {

@@ -739,6 +739,7 @@ class Program:
         self.leaves = {}  # line: its versions
         self.results = {}
         self.recording = True
+        self.between = {}  # while recording is off: what gradients asked for meanwhile go through
         self.looks = []
         self.drawn = {r["what"]: r for r in text["results"] if r["what"].startswith("drawn")}
 
@@ -781,20 +782,24 @@ class Program:
         w = w.astype(np.float32) if narrow else w
         return torch.from_numpy(w).to(x.dtype).reshape(x.shape)
 
+    def by_versions(self, y, versions, g):
+        """By a variable, over all values that it had: None if y does not depend on it."""
+        found = torch.autograd.grad(y, versions, g, create_graph=True, allow_unused=True)
+        found = [d for d in found if d is not None]
+        return sum(found[1:], found[0]) if found else None
+
     def gradient(self, l, x):
         y, v = x
-        inside = self.leaves.get(l["x"][1])
         like = v if l["call"] == "ag_jvp" else y
         g = array(l["data"], self.p["lines"][l["x"][l["call"] == "ag_jvp"]]["y_dtype"], like.shape)
-        if inside and len(inside) > 1:
-            raise Unmapped("a gradient by a variable with several values")
+        versions = self.leaves.get(l["x"][1], [v])
         if l["call"] == "ag_vjp":
-            d = torch.autograd.grad(y, v, g, create_graph=True, allow_unused=True)[0]
+            d = self.by_versions(y, versions, g)
             return torch.zeros_like(v) if d is None else d
         if y is v:
             return g
         u = torch.zeros_like(y, requires_grad=True)
-        w = torch.autograd.grad(y, v, u, create_graph=True, allow_unused=True)[0]
+        w = self.by_versions(y, versions, u)
         if w is None or not w.requires_grad:
             return torch.zeros_like(y)
         d = torch.autograd.grad(w, u, g, create_graph=True, allow_unused=True)[0]
@@ -802,11 +807,12 @@ class Program:
 
     def line(self, i, l):
         name = l["call"]
-        x = [self.value[k] for k in l["x"]]
+        x = [self.between.get(k, self.value[k]) for k in l["x"]]
         if name in ("ag_from", "ag_wrap", "ag_variable", "ag_parameter"):
             return self.leaf(i, array(l["data"], l["dtype"], l["shape"]))
         if name == "ag_assign":
             self.value[l["x"][0]] = self.leaf(l["x"][0], x[1])
+            self.between.pop(l["x"][0], None)
             return None
         if name == "ag_eval":
             self.looks.append((l["x"][0], x[0]))
@@ -815,14 +821,12 @@ class Program:
             return None
         if name == "ag_tape_set_recording":
             self.recording = l["keep"]
+            self.between = {}
             return None
         if f"drawn v{i}" in self.drawn:
             return self.constant(array(self.drawn[f"drawn v{i}"]["data"], l["y_dtype"], l["y_shape"]))
         if name in ("ag_vjp", "ag_jvp"):
-            if not self.recording:
-                raise Unmapped("a gradient while nothing is recorded")
-            y = self.disturbed(self.gradient(l, x))
-            return y if y.requires_grad else self.constant(y)
+            return self.recorded(i, self.disturbed(self.gradient(l, x)))
         if name not in CALLS:
             raise Unmapped(name)
         y = CALLS[name](x, l)
@@ -831,8 +835,16 @@ class Program:
         y = self.decided(name, l, x, y)
         if x and y is x[0] and self.recording:
             return y
-        y = self.disturbed(y)
-        return y if self.recording and y.requires_grad else self.constant(y.detach())
+        return self.recorded(i, self.disturbed(y))
+
+    def recorded(self, i, y):
+        """While recording is off, a result is constant later."""
+        if y.is_floating_point() and not y.requires_grad:
+            y = self.constant(y.detach())
+        if self.recording:
+            return y
+        self.between[i] = y * 1 if y.is_floating_point() else y
+        return self.constant(y.detach().clone())
 
     def grads(self, outputs, cotangents, numbers):
         """By each leaf: the sum over its versions."""
