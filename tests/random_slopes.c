@@ -112,7 +112,6 @@ static bool hold_constants(line_through *t) {
         if (i == prefix) ag_tape_seed(t->tape, t->p.seed);
         value[i] = line_record(l, t->tape, value);
         if (l->form->signature == SIG_ASSIGN && is_real(&t->p.line[l->x[0]])) hold(t, i, value[l->x[0]]);
-        for (int k = 0; t->constant[i] && k < l->operands; k++) t->constant[i] = value[i] != value[l->x[k]];
         if (t->constant[i]) hold(t, i, value[i]);
     }
     ag_tape_set_recording(t->tape, true);
