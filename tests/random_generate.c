@@ -11,7 +11,7 @@
 #include "tests/random_program.h"
 #include "tests/support.h"
 
-enum { PALETTE = 5, MOST_RANK = 5 };
+enum { PALETTE = 5, MOST_RANK = AG_MAX_RANK };
 
 typedef struct value {
     ag_tensor *tensor; /* NULL: the line has none */
@@ -46,6 +46,9 @@ static uint64_t draw(generator *g) {
 static int64_t below(generator *g, int64_t n) { return (int64_t)(draw(g) % (uint64_t)n); }
 static int pick(generator *g, int n) { return (int)below(g, n); }
 static bool chance(generator *g, int percent) { return pick(g, 100) < percent; }
+
+/* An axis of so many, counted from the end at times. */
+static int either_way(generator *g, int axis, int rank) { return chance(g, 30) ? axis - rank : axis; }
 
 /* A scalar for scalar forms: often the identity element. */
 static double some_scalar(generator *g, ag_dtype dtype) {
@@ -373,7 +376,7 @@ static ag_axes some_axes(generator *g, int rank) {
     ag_axes axes = {0};
     if (chance(g, 15)) return AG_ALL_AXES;
     for (int i = 0; i < rank; i++)
-        if (chance(g, rank > 1 ? 45 : 80)) axes.axis[axes.count++] = chance(g, 30) ? i - rank : i;
+        if (chance(g, rank > 1 ? 45 : 80)) axes.axis[axes.count++] = either_way(g, i, rank);
     return axes;
 }
 
@@ -393,7 +396,9 @@ static void some_reduction(generator *g) {
     line l = {.form = f, .operands = 1, .keep = chance(g, 50)};
     l.x[0] = operand(g, form_dtypes(f), form_need(f, 0));
     if (empty_along(g, l.x[0]) && f->call.x_axes_keep != ag_sum_over) return;
-    l.axes = some_axes(g, g->value[l.x[0]].shape.rank);
+    const int rank = g->value[l.x[0]].shape.rank;
+    l.axes = some_axes(g, rank);
+    if (rank == AG_MAX_RANK && l.axes.count == 0) l.axes = AG_AXES(-1); /* a median of no axis wants one more */
     l.scalar[0] = f->call.x_axes_s_keep == user_reduced ? pick(g, REDUCED_WAYS) : chance(g, 30);
     append(g, &l);
 }
@@ -402,7 +407,7 @@ static void some_along(generator *g) {
     const form *f = some_form(g, KIND_ALONG);
     int x = operand(g, form_dtypes(f), ANYTHING_GOES), rank = g->value[x].shape.rank;
     if (rank == 0 || empty_along(g, x)) return;
-    axis_line(g, f->name, x, pick(g, rank) - (chance(g, 30) ? rank : 0), chance(g, 50));
+    axis_line(g, f->name, x, either_way(g, pick(g, rank), rank), chance(g, 50));
 }
 
 static void some_source(generator *g) {
@@ -436,7 +441,7 @@ static int permuted(generator *g, int x) {
     for (int i = 0; i < rank; i++) {
         int j = pick(g, i + 1);
         order.axis[i] = order.axis[j];
-        order.axis[j] = i;
+        order.axis[j] = either_way(g, i, rank);
     }
     return axes_line(g, "ag_permute", x, order, false);
 }
@@ -445,7 +450,7 @@ static int transposed(generator *g, int x) {
     int rank = g->value[x].shape.rank;
     line l = line_of("ag_transpose");
     l.operands = 1, l.x[0] = x;
-    l.number[0] = pick(g, rank), l.number[1] = pick(g, rank) - (chance(g, 30) ? rank : 0);
+    l.number[0] = either_way(g, pick(g, rank), rank), l.number[1] = either_way(g, pick(g, rank), rank);
     if (rank > 1 && chance(g, 60)) l.number[0] = -1, l.number[1] = -2;
     return append(g, &l);
 }
@@ -456,7 +461,7 @@ static int sliced(generator *g, int x) {
     int64_t n = g->value[x].shape.extent[axis], step = steps[pick(g, 8)];
     int64_t start = chance(g, 40) ? AG_END : below(g, n + 1) - (chance(g, 30) ? n : 0);
     int64_t stop = chance(g, 40) ? AG_END : below(g, n + 1) - (chance(g, 30) ? n : 0);
-    return slice_line(g, "ag_slice", x, axis - (chance(g, 30) ? rank : 0), start, stop, step);
+    return slice_line(g, "ag_slice", x, either_way(g, axis, rank), start, stop, step);
 }
 
 /* Extents of the same product: two axes joined, or one split. */
@@ -494,12 +499,17 @@ static int some_view_of(generator *g, int x) {
     int rank = g->value[x].shape.rank, which = pick(g, 10);
     if (which < 2) return reshaped(g, x);
     if (which == 2) return broadcast(g, x);
-    if (which == 3 && rank < MOST_RANK) return axis_line(g, "ag_unsqueeze", x, pick(g, rank + 1), false);
-    if (which == 4) return axes_line(g, "ag_squeeze", x, AG_ALL_AXES, false);
+    if (which == 3 && rank < MOST_RANK) return axis_line(g, "ag_unsqueeze", x, either_way(g, pick(g, rank + 1), rank + 1), false);
+    if (which == 4) {
+        ag_axes axes = chance(g, 50) ? AG_ALL_AXES : (ag_axes){0};
+        for (int i = 0; i < rank && axes.count >= 0; i++)
+            if (g->value[x].shape.extent[i] == 1 && chance(g, 60)) axes.axis[axes.count++] = either_way(g, i, rank);
+        return axes_line(g, "ag_squeeze", x, axes, false);
+    }
     if (rank == 0) return x;
     if (which == 5) return permuted(g, x);
     if (which == 6) return transposed(g, x);
-    if (which == 7) return axis_line(g, "ag_flip", x, pick(g, rank) - (chance(g, 30) ? rank : 0), false);
+    if (which == 7) return axis_line(g, "ag_flip", x, either_way(g, pick(g, rank), rank), false);
     return sliced(g, x);
 }
 
@@ -583,7 +593,7 @@ static void some_concat(generator *g) {
     line l = line_of("ag_concat");
     int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, axis;
     if (rank == 0) return;
-    l.number[0] = axis = pick(g, rank);
+    l.number[0] = either_way(g, axis = pick(g, rank), rank);
     for (int n = 1 + pick(g, 3); n > 0; n--) {
         int y = chance(g, 30) ? x : twin(g, x);
         int64_t most = g->value[y].shape.extent[axis];
@@ -601,7 +611,7 @@ static void some_embed(generator *g) {
     int64_t n = before + (m ? (m - 1) * step + 1 : 0) + below(g, 3);
     if (g->value[x].size / (m ? m : 1) * n > g->most) return;
     bool back = chance(g, 30) && m > 0;
-    slice_line(g, "ag_embed", x, axis, n, back ? before + (m - 1) * step : before, back ? -step : step);
+    slice_line(g, "ag_embed", x, either_way(g, axis, rank), n, back ? before + (m - 1) * step : before, back ? -step : step);
 }
 
 /* ---- Padding, repeating, diagonals ---- */
@@ -622,7 +632,7 @@ static void some_pad(generator *g) {
         int64_t before = pick(g, 3), after = pick(g, 3);
         if (n > 2 && chance(g, 20)) before = -1;
         if (chance(g, 40)) before = after = 0;
-        l.axes.axis[i] = chance(g, 30) ? i - rank : i;
+        l.axes.axis[i] = either_way(g, i, rank);
         l.shape.extent[i] = before, l.shape2.extent[i] = after;
         room *= n + before + after;
     }
@@ -633,12 +643,13 @@ static void some_pad(generator *g) {
 static void some_repetition(generator *g) {
     int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank;
     if (rank == 0 || 6 * g->value[x].size > g->most) return;
-    int axis = pick(g, rank) - (chance(g, 30) ? rank : 0);
+    int axis = either_way(g, pick(g, rank), rank);
     if (chance(g, 40)) {
         n_line(g, "ag_repeat_interleave", x, below(g, 4), axis);
         return;
     }
-    ag_shape times = {.rank = rank < MOST_RANK ? rank + pick(g, 2) : rank};
+    ag_shape times = {.rank = rank < MOST_RANK ? rank + pick(g, 3) - 1 : rank};
+    if (times.rank == 0) times.rank = 1;
     for (int i = 0; i < times.rank; i++) times.extent[i] = 1;
     times.extent[pick(g, times.rank)] = below(g, 4);
     times.extent[pick(g, times.rank)] = 2;
@@ -649,7 +660,7 @@ static void some_rearranging(generator *g) {
     int x = operand(g, ALL, ANYTHING_GOES), rank = g->value[x].shape.rank, which = pick(g, 4);
     if (rank == 0) return;
     if (which == 0) x_line(g, "user_corner", x);
-    else if (which == 1) n_line(g, "ag_roll", x, below(g, 9) - 4, pick(g, rank));
+    else if (which == 1) n_line(g, "ag_roll", x, below(g, 9) - 4, either_way(g, pick(g, rank), rank));
     else if (which == 2 && rank > 1) n_line(g, "ag_tril", x, below(g, 5) - 2, 0);
     else if (rank == 2 || (rank == 1 && (g->value[x].size + 1) * (g->value[x].size + 1) <= g->most))
         n_line(g, "ag_diag", x, rank == 1 ? pick(g, 2) : below(g, 5) - 2, 0);
@@ -663,6 +674,11 @@ static ag_shape index_shape(generator *g, ag_shape shape, int axis, int64_t n) {
     return shape;
 }
 
+/* Indices of m elements, perhaps counted from the end. */
+static int from_the_end(generator *g, int index, int64_t m) {
+    return chance(g, 30) ? scalar_line(g, "ag_add_scalar", index, (double)-m) : index;
+}
+
 static void some_gather(generator *g) {
     int x = operand(g, ALL, ANYTHING_GOES);
     ag_shape s = g->value[x].shape;
@@ -671,12 +687,14 @@ static void some_gather(generator *g) {
     int64_t m = s.extent[axis], n = below(g, 2 * m + 1);
     if (g->value[x].size / m * n > g->most) n = m;
     line l = line_of(chance(g, 70) ? "ag_gather" : chance(g, 50) ? "ag_index_select" : "ag_take_along_axis");
-    l.operands = 2, l.x[0] = x, l.number[0] = axis;
+    l.operands = 2, l.x[0] = x, l.number[0] = either_way(g, axis, s.rank);
     if (l.form->call.ab_axis == ag_index_select) l.x[1] = index_line(g, AG_SHAPE(n), m);
     else if (chance(g, 25) && s.rank > 1 && g->value[x].dtype != AG_BOOL)
         l.x[1] = axis_line(g, "ag_argmax", fixed(g, twin(g, x), ANYTHING_GOES), axis, true);
     else l.x[1] = index_line(g, index_shape(g, s, axis, n), m);
-    if (g->value[l.x[1]].dtype == AG_I64) append(g, &l);
+    if (g->value[l.x[1]].dtype != AG_I64) return;
+    if (l.form->call.ab_axis != ag_gather) l.x[1] = from_the_end(g, l.x[1], m);
+    append(g, &l);
 }
 
 static void some_scatter(generator *g) {
@@ -691,9 +709,10 @@ static void some_scatter(generator *g) {
     line l = line_of(scatters[pick(g, 5)]);
     const bool list = l.form->call.abc_axis == ag_index_add;
     int index = index_line(g, list ? AG_SHAPE(n) : index_shape(g, s, axis, n), s.extent[axis]);
+    if (l.form->call.abc_axis != ag_scatter_add) index = from_the_end(g, index, s.extent[axis]);
     int source = leaf_line(g, "ag_from", g->value[x].dtype, index_shape(g, s, axis, n), some_domain(g));
     if (chance(g, 50)) source = x_line(g, "ag_neg", source);
-    l.operands = 3, l.x[0] = x, l.x[1] = index, l.x[2] = source, l.number[0] = axis;
+    l.operands = 3, l.x[0] = x, l.x[1] = index, l.x[2] = source, l.number[0] = either_way(g, axis, s.rank);
     append(g, &l);
 }
 
@@ -1037,11 +1056,11 @@ static void some_slope(generator *g) {
 static void some_statement(generator *g) {
     int which = pick(g, 100), x = drawn_operand(g, ALL);
     if (x < 0) return;
-    if (which < 20) statement(g, "ag_keep", x);
-    else if (which < 45) statement(g, "ag_eval", x);
-    else if (which < 65) some_assignment(g);
-    else if (which < 78) some_update(g);
-    else if (which < 95) some_slope(g);
+    if (which < 12) statement(g, "ag_keep", x);
+    else if (which < 32) statement(g, "ag_eval", x);
+    else if (which < 50) some_assignment(g);
+    else if (which < 63) some_update(g);
+    else if (which < 85) some_slope(g);
     else {
         line l = line_of("ag_tape_set_recording");
         l.keep = g->quiet;
@@ -1209,7 +1228,7 @@ static void choose_extents(generator *g) {
     g->most = size == LARGE ? 300000 : size == MEDIUM ? 12000 : 1200;
     for (int i = 0; i < PALETTE; i++) g->extent[i] = from[pick(g, n)];
     if (chance(g, 5)) g->extent[pick(g, PALETTE)] = 0;
-    g->base.rank = size == SMALL ? pick(g, 5) : 1 + pick(g, 3);
+    g->base.rank = size != SMALL ? 1 + pick(g, 3) : chance(g, 4) ? 5 + pick(g, MOST_RANK - 4) : pick(g, 5);
     for (int i = 0; i < g->base.rank; i++) g->base.extent[i] = g->extent[pick(g, PALETTE)];
     while (room_of(&g->base) > g->most / 3) g->base.extent[pick(g, g->base.rank)] = 1 + pick(g, 3);
 }

@@ -473,7 +473,9 @@ ag_tensor *user_reduced(ag_tensor *x, ag_axes axes, double number, bool keepdims
     const double parts[] = {0, 0.3, 0.5, 1}, correction = way % 2;
     switch (way) {
     case 0: return all ? ag_median(x) : ag_quantile_over(x, axes, 0.3, keepdims);
-    case 1: return ag_quantiles_over(x, axes, rank < 5 ? 4 : 1, parts, keepdims);
+    case 1:
+        if (rank == AG_MAX_RANK) return ag_quantile_over(x, axes, 0.3, keepdims);
+        return ag_quantiles_over(x, axes, 4, parts, keepdims);
     case 2: return ag_mean_where(x, mask, axes, keepdims);
     case 3: return ag_prod_where(x, mask, axes, keepdims);
     case 4:

@@ -841,7 +841,7 @@ def reduced_of(x, axes, every, number, flat):
     mask = mask_of(last, way) if rank and last[0] <= 512 else x < 0.25
     y, m, correction = flat(x), flat(mask.broadcast_to(x.shape)), way % 2
     if way == 1:
-        return torch.stack([middles(y, q) for q in ([0, 0.3, 0.5, 1] if rank < 5 else [0])])
+        return torch.stack([middles(y, q) for q in [0, 0.3, 0.5, 1]]) if rank < 8 else middles(y, 0.3)
     table = {
         0: lambda: middles(y, 0.5 if every else 0.3),
         2: lambda: torch.sum(torch.where(m, y, 0), -1) / torch.sum(m, -1),
