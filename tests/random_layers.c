@@ -110,7 +110,8 @@ ag_tensor *user_loss(ag_tensor *a, ag_tensor *b, int digits) {
     ag_loss_options o = {.reduction = (ag_loss_reduction)next(&digits, 4)};
     const int way = next(&digits, 22);
     if (way < 6) return loss_of_classes(a, b, way % 4, digits, &o);
-    const ag_shape shape = next(&digits, 2) ? AG_SHAPE(4, 3) : AG_SHAPE(2, 3, 2);
+    const int n = next(&digits, 10) ? 2 : 0;
+    const ag_shape shape = next(&digits, 2) ? AG_SHAPE(2 * n, 3) : AG_SHAPE(n, 3, 2);
     const int first = next(&digits, 6);
     ag_tensor *x = some(a, shape, first), *t = some(b, shape, first + 1);
     ag_shape places = way < 18 || way > 19 ? shape : without(shape, shape.rank - 1);
@@ -153,12 +154,14 @@ ag_tensor *user_loss(ag_tensor *a, ag_tensor *b, int digits) {
 
 /* ---- Images ---- */
 
-static ag_shape image_shape(int axes) {
-    return axes == 1 ? AG_SHAPE(2, 7, 4) : axes == 2 ? AG_SHAPE(2, 5, 4, 4) : AG_SHAPE(1, 3, 4, 3, 4);
+/* So many samples, at most. */
+static ag_shape image_shape(int axes, int samples) {
+    if (axes == 1) return AG_SHAPE(samples, 7, 4);
+    return axes == 2 ? AG_SHAPE(samples, 5, 4, 4) : AG_SHAPE(samples > 0, 3, 4, 3, 4);
 }
 
-static ag_tensor *convolved(ag_tensor *a, ag_tensor *b, int axes, int first, int digits) {
-    const ag_shape shape = image_shape(axes);
+static ag_tensor *convolved(ag_tensor *a, ag_tensor *b, int axes, int samples, int first, int digits) {
+    const ag_shape shape = image_shape(axes, samples);
     const int transposed = next(&digits, 2), groups = 1 << next(&digits, 3), more = 1 + next(&digits, 2);
     ag_conv_options o = {.groups = next(&digits, 4) || groups > 1 ? groups : 0};
     ag_shape window = {.rank = axes + 2};
@@ -211,8 +214,9 @@ static ag_tensor *pooled(ag_tensor *x, int axes, int way, int digits) {
 ag_tensor *user_image(ag_tensor *a, ag_tensor *b, int digits) {
     if (ag_size(a) == 0 || ag_size(b) == 0) return ag_neg(a);
     const int way = next(&digits, 12), axes = 1 + next(&digits, 3), first = next(&digits, 6);
-    if (way < 4) return convolved(a, b, axes, first, digits);
-    ag_tensor *x = some(a, image_shape(axes), first);
+    const int samples = next(&digits, 10) ? 2 : 0;
+    if (way < 4) return convolved(a, b, axes, samples, first, digits);
+    ag_tensor *x = some(a, image_shape(axes, samples), first);
     if (way < 8) return pooled(x, axes, way - 4, digits);
     ag_shape extents = {.rank = next(&digits, 2) ? axes : 1};
     for (int i = 0; i < extents.rank; i++) extents.extent[i] = 1 + next(&digits, 5);
@@ -221,9 +225,9 @@ ag_tensor *user_image(ag_tensor *a, ag_tensor *b, int digits) {
     case 8: return yes ? ag_adaptive_max_pool(x, extents) : ag_adaptive_avg_pool(x, extents);
     case 9: return ag_interpolate(x, extents, (ag_interpolation)which, (which == 1 || which == 2) && yes);
     case 10: {
-        const ag_shape places = axes == 1   ? AG_SHAPE(2, 3, 1)
-                                : axes == 2 ? AG_SHAPE(2, 3, 2, 2)
-                                            : AG_SHAPE(1, 2, 2, 2, 3);
+        const ag_shape places = axes == 1   ? AG_SHAPE(samples, 3, 1)
+                                : axes == 2 ? AG_SHAPE(samples, 3, 2, 2)
+                                            : AG_SHAPE(samples > 0, 2, 2, 2, 3);
         return ag_grid_sample(x, some(b, places, first + 1), (ag_interpolation)(which % 2 + (axes == 2 && which == 2)),
                               (ag_beyond)next(&digits, 3), yes);
     }
@@ -231,9 +235,9 @@ ag_tensor *user_image(ag_tensor *a, ag_tensor *b, int digits) {
     }
     if (which == 0) return yes ? ag_global_max_pool(x) : ag_global_avg_pool(x);
     if (which == 1)
-        return yes ? ag_max_pool2d(some(a, image_shape(2), first), 2, 1)
-                   : ag_avg_pool2d(some(a, image_shape(2), first), 3, 2);
-    x = some(a, axes == 1 ? AG_SHAPE(2, 4, 8) : AG_SHAPE(1, 2, 4, 8), first);
+        return yes ? ag_max_pool2d(some(a, image_shape(2, samples), first), 2, 1)
+                   : ag_avg_pool2d(some(a, image_shape(2, samples), first), 3, 2);
+    x = some(a, axes == 1 ? AG_SHAPE(samples, 4, 8) : AG_SHAPE(samples, 2, 4, 8), first);
     return yes ? ag_pixel_shuffle(x, 2) : ag_pixel_unshuffle(x, 2);
 }
 
@@ -255,7 +259,8 @@ static ag_tensor *batch_normalised(ag_tensor *z, ag_tensor *gamma, ag_tensor *be
 ag_tensor *user_normalised(ag_tensor *a, ag_tensor *b, int digits) {
     if (ag_size(a) == 0 || ag_size(b) == 0) return ag_neg(a);
     const int way = next(&digits, 7), rank = 2 + next(&digits, 3), first = next(&digits, 6);
-    const ag_shape shape = rank == 2 ? AG_SHAPE(5, 4) : rank == 3 ? AG_SHAPE(2, 3, 4) : AG_SHAPE(2, 3, 2, 4);
+    const int n = way > 1 && way != 5 && next(&digits, 8) == 0 ? 0 : 2;
+    const ag_shape shape = rank == 2 ? AG_SHAPE(2 * n, 4) : rank == 3 ? AG_SHAPE(n, 3, 4) : AG_SHAPE(n, 3, 2, 4);
     ag_tensor *z = some(a, shape, first), *gamma = positive(some(b, AG_SHAPE(4), first + 1));
     ag_tensor *beta = some(b, AG_SHAPE(4), first + 2);
     const int with = next(&digits, 3), many = next(&digits, rank);

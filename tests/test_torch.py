@@ -335,7 +335,7 @@ def median(x, l):
 
 def first_extreme(y, best):
     n = torch.arange(y.shape[-1])
-    return torch.amin(torch.where(y == best, n, y.shape[-1]), -1)
+    return torch.amin(torch.where((y == best) | (y != y), n, y.shape[-1]), -1)  # of a NaN, if there is one
 
 
 # Along an axis

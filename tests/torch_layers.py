@@ -117,7 +117,8 @@ def loss(a, b, number):
     how, way = d.next(4), d.next(22)
     if way < 6:
         return loss_of_classes(a, b, way % 4, d, how)
-    shape = [4, 3] if d.next(2) else [2, 3, 2]
+    n = 2 if d.next(10) else 0
+    shape = [2 * n, 3] if d.next(2) else [n, 3, 2]
     first = d.next(6)
     x, t = some(a, shape, first), some(b, shape, first + 1)
     places = shape[:-1] if 18 <= way <= 19 else shape
@@ -178,7 +179,11 @@ def loss(a, b, number):
 
 # ---- Images: channels last, as the library has them ----
 
-IMAGES = {1: [2, 7, 4], 2: [2, 5, 4, 4], 3: [1, 3, 4, 3, 4]}
+
+def image_shape(axes, samples):
+    return {1: [samples, 7, 4], 2: [samples, 5, 4, 4], 3: [int(samples > 0), 3, 4, 3, 4]}[axes]
+
+
 CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -199,13 +204,13 @@ def padded(x, margins, value=0.0):
 def correlated(x, w, o):
     """x (N,L…,C), weight (KL…,C/G,K)."""
     axes, stride, dilation, margins, groups = o
-    y = CONV[axes](padded(in_front(x), margins), w.permute([axes + 1, axes] + list(range(axes))), stride=stride,
-                   dilation=dilation, groups=groups)
+    w = w.permute([axes + 1, axes] + list(range(axes))).contiguous()
+    y = CONV[axes](padded(in_front(x), margins).contiguous(), w, stride=stride, dilation=dilation, groups=groups)
     return y.movedim(1, -1)
 
 
-def convolved(a, b, axes, first, d):
-    shape = IMAGES[axes]
+def convolved(a, b, axes, samples, first, d):
+    shape = image_shape(axes, samples)
     transposed, groups, more = d.next(2), 1 << d.next(3), 1 + d.next(2)
     d.next(4)
     window, stride, dilation, margins = [], [], [], []
@@ -246,7 +251,7 @@ def windows_of(x, sizes, stride, dilation, margins, value):
     for i in range(axes):
         reach = (sizes[i] - 1) * dilation[i] + 1
         y = y.unfold(2 + i, reach, stride[i])[..., :: dilation[i]]
-    return y.reshape(list(y.shape[: 2 + axes]) + [-1])
+    return y.reshape(list(y.shape[: 2 + axes]) + [math.prod(sizes)])
 
 
 def pooled(x, axes, way, d):
@@ -281,7 +286,7 @@ def pooled(x, axes, way, d):
         at = windows_of(places, sizes, stride, dilation, every, -1)
         at = torch.amax(torch.where(y == best.unsqueeze(-1), at, -1), -1).to(torch.int64)
         flat = torch.zeros(list(x.shape[:2]) + [math.prod(extents)], dtype=x.dtype)
-        flat = torch.scatter_add(flat, 2, at.reshape(list(x.shape[:2]) + [-1]), (best**2).reshape(list(x.shape[:2]) + [-1]))
+        flat = torch.scatter_add(flat, 2, torch.flatten(at, 2), torch.flatten(best**2, 2))
         return joined(best.movedim(1, -1), flat.reshape(x.shape).movedim(1, -1))
     y = windows_of(x, sizes, stride, dilation, every, 0.0)
     if way == 2:
@@ -394,9 +399,10 @@ def shuffled(x, r, back):
 def image(a, b, number):
     d = Digits(number)
     way, axes, first = d.next(12), 1 + d.next(3), d.next(6)
+    samples = 2 if d.next(10) else 0
     if way < 4:
-        return convolved(a, b, axes, first, d)
-    x = some(a, IMAGES[axes], first)
+        return convolved(a, b, axes, samples, first, d)
+    x = some(a, image_shape(axes, samples), first)
     if way < 8:
         return pooled(x, axes, way - 4, d)
     count = axes if d.next(2) else 1
@@ -408,17 +414,17 @@ def image(a, b, number):
     if way == 9:
         return interpolated(x, extents, which, which in (1, 2) and yes)
     if way == 10:
-        places = {1: [2, 3, 1], 2: [2, 3, 2, 2], 3: [1, 2, 2, 2, 3]}[axes]
+        places = {1: [samples, 3, 1], 2: [samples, 3, 2, 2], 3: [int(samples > 0), 2, 2, 2, 3]}[axes]
         mode = which % 2 + (axes == 2 and which == 2)
         return grid_sampled(x, some(b, places, first + 1), mode, d.next(3), yes)
     if which == 0:
         return (torch.amax if yes else torch.mean)(x, list(range(1, 1 + axes)))
     if which == 1:
-        x = in_front(some(a, IMAGES[2], first))
+        x = in_front(some(a, image_shape(2, samples), first))
         size, step = (2, 1) if yes else (3, 2)
         y = windows_of(x, [size] * 2, [step] * 2, [1, 1], [(0, 0)] * 2, 0.0)
         return (torch.amax(y, -1) if yes else torch.mean(y, -1)).movedim(1, -1)
-    x = some(a, [2, 4, 8] if axes == 1 else [1, 2, 4, 8], first)
+    x = some(a, [samples, 4, 8] if axes == 1 else [samples, 2, 4, 8], first)
     return shuffled(x, 2, not yes)
 
 
@@ -445,7 +451,8 @@ def centred(x, axes, keep=True):
 def normalised(a, b, number):
     d = Digits(number)
     way, rank, first = d.next(7), 2 + d.next(3), d.next(6)
-    shape = {2: [5, 4], 3: [2, 3, 4], 4: [2, 3, 2, 4]}[rank]
+    n = 0 if way > 1 and way != 5 and d.next(8) == 0 else 2
+    shape = {2: [2 * n, 4], 3: [n, 3, 4], 4: [n, 3, 2, 4]}[rank]
     z, gamma, beta = some(a, shape, first), positive(some(b, [4], first + 1)), some(b, [4], first + 2)
     given, many = d.next(3), d.next(rank)
     z = z if given else z + 100
