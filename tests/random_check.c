@@ -148,14 +148,18 @@ static void run_lines(run *r, int from, int to) {
         if (l->form->signature == SIG_ASSIGN) note_assignment(r, l);
     }
     ag_tape_set_recording(r->tape, true);
+    for (int i = 0; i < program_prefix(r->p) && i < to; i++)
+        if (ag_is_frozen(r->value[i])) ag_freeze(r->value[i], false);
 }
 
-/* Whether leaf i can be another tensor: not where it is given values, or where ag_backward wants it. */
+/* Whether leaf i can be another tensor: not where it is given values or frozen, or where ag_backward wants it. */
 static bool replaceable(const program *p, int i) {
     const line *l = &p->line[i];
     if (l->form->signature != SIG_LEAF || (p->backward && line_is_variable(l))) return false;
-    for (int k = 0; k < p->count; k++)
-        if (p->line[k].form->signature == SIG_ASSIGN && p->line[k].x[0] == i) return false;
+    for (int k = 0; k < p->count; k++) {
+        const signature s = p->line[k].form->signature;
+        if ((s == SIG_ASSIGN || s == SIG_FREEZE) && p->line[k].x[0] == i) return false;
+    }
     return true;
 }
 

@@ -1053,6 +1053,15 @@ static void some_slope(generator *g) {
     if (x >= 0) fixed(g, gradient(g, chance(g, 70) ? "ag_vjp" : "ag_jvp", y, x), ANYTHING_GOES);
 }
 
+/* A parameter is frozen, or no longer. */
+static void some_freezing(generator *g) {
+    const int v = some_variable(g, REALS);
+    if (v < 0 || g->p->line[v].form->call.leaf != ag_parameter) return;
+    line l = line_of("ag_freeze");
+    l.operands = 1, l.x[0] = v, l.keep = !ag_is_frozen(g->value[v].tensor);
+    append(g, &l);
+}
+
 static void some_statement(generator *g) {
     int which = pick(g, 100), x = drawn_operand(g, ALL);
     if (x < 0) return;
@@ -1060,7 +1069,8 @@ static void some_statement(generator *g) {
     else if (which < 32) statement(g, "ag_eval", x);
     else if (which < 50) some_assignment(g);
     else if (which < 63) some_update(g);
-    else if (which < 85) some_slope(g);
+    else if (which < 84) some_slope(g);
+    else if (which < 90) some_freezing(g);
     else {
         line l = line_of("ag_tape_set_recording");
         l.keep = g->quiet;

@@ -178,6 +178,7 @@ const form forms[] = {
     {"ag_keep", SIG_KEEP, {0}, ALL, KIND_NONE, PLAIN},
     {"ag_eval", SIG_LOOK, {0}, ALL, KIND_NONE, PLAIN},
     {"ag_tape_set_recording", SIG_RECORDING, {0}, ALL, KIND_NONE, PLAIN},
+    {"ag_freeze", SIG_FREEZE, {0}, REALS, KIND_NONE, PLAIN},
     {"output", SIG_OUTPUT, {0}, ALL, KIND_NONE, PLAIN},
 };
 /* clang-format on */
@@ -352,6 +353,7 @@ ag_tensor *line_record(const line *l, ag_tape *t, ag_tensor *const value[]) {
     if (l->form->signature == SIG_ASSIGN) ag_assign(x[0], x[1]);
     if (l->form->signature == SIG_KEEP) ag_keep(x[0]);
     if (l->form->signature == SIG_RECORDING) ag_tape_set_recording(t, l->keep);
+    if (l->form->signature == SIG_FREEZE) ag_freeze(x[0], l->keep);
     return NULL;
 }
 
@@ -467,6 +469,7 @@ static void print_line(FILE *to, const program *p, int i) {
     else if (line_has_value(l)) print_operation(to, l);
     else if (l->form->signature == SIG_RECORDING) fputs(l->keep ? "tape, true" : "tape, false", to);
     else print_operands(to, l, ", ");
+    if (l->form->signature == SIG_FREEZE) fputs(l->keep ? ", true" : ", false", to);
     fputs(");", to);
     if (line_has_value(l)) {
         fprintf(to, " /* %s ", ag_dtype_name(l->y_dtype));

@@ -55,6 +55,7 @@ typedef enum signature {
     SIG_KEEP,
     SIG_LOOK,      /* operand 0 is evaluated at this point, and is a result */
     SIG_RECORDING, /* off or on, by line->keep */
+    SIG_FREEZE,    /* parameter operand 0, or no longer, by line->keep */
     SIG_OUTPUT     /* operand 0 is a result, and is differentiated if it is real */
 } signature;
 
@@ -185,7 +186,7 @@ bool line_is_variable(const line *l);
 int program_prefix(const program *p);
 
 /* Carry out line i, with the values of the earlier ones. A statement is carried out too (ag_keep, ag_assign,
- * ag_tape_set_recording), but the caller must evaluate a SIG_LOOK. NULL for a statement. */
+ * ag_tape_set_recording, ag_freeze), but the caller must evaluate a SIG_LOOK. NULL for a statement. */
 ag_tensor *line_record(const line *l, ag_tape *t, ag_tensor *const value[]);
 
 /* Elements of a leaf, in memory that the caller frees. */

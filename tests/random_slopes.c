@@ -44,9 +44,11 @@ static bool holds_still(const line *l) {
 
 static bool is_real(const line *l) { return l->y_dtype == AG_F64; }
 
-/* A variable that is given several values has a gradient that is the sum over them: one by its last value differs. */
+/* A variable that is given several values has a gradient that is the sum over them: one by its last value differs. A frozen
+ * parameter moves, but nothing moves with it. */
 static bool differentiates_assigned(const program *p) {
     for (int i = 0; i < p->count; i++) {
+        if (p->line[i].form->signature == SIG_FREEZE) return true;
         if (p->line[i].form->signature != SIG_GRADIENT) continue;
         for (int k = 0; k < p->count; k++)
             if (p->line[k].form->signature == SIG_ASSIGN && p->line[k].x[0] == p->line[i].x[1]) return true;

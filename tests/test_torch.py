@@ -740,6 +740,7 @@ class Program:
         self.results = {}
         self.recording = True
         self.between = {}  # while recording is off: what gradients asked for meanwhile go through
+        self.frozen = set()
         self.looks = []
         self.drawn = {r["what"]: r for r in text["results"] if r["what"].startswith("drawn")}
 
@@ -749,6 +750,11 @@ class Program:
             x.requires_grad_(True)
         self.leaves.setdefault(i, []).append(x)
         return x
+
+    def set_variable(self, i, x):
+        """What is recorded while it is frozen does not depend on it."""
+        self.value[i] = self.constant(x.detach().clone()) if i in self.frozen else x
+        self.between.pop(i, None)
 
     @staticmethod
     def constant(y):
@@ -811,13 +817,16 @@ class Program:
         if name in ("ag_from", "ag_wrap", "ag_variable", "ag_parameter"):
             return self.leaf(i, array(l["data"], l["dtype"], l["shape"]))
         if name == "ag_assign":
-            self.value[l["x"][0]] = self.leaf(l["x"][0], x[1])
-            self.between.pop(l["x"][0], None)
+            self.set_variable(l["x"][0], self.leaf(l["x"][0], x[1]))
             return None
         if name == "ag_eval":
             self.looks.append((l["x"][0], x[0]))
             return None
         if name == "output" or name == "ag_keep":
+            return None
+        if name == "ag_freeze":
+            (self.frozen.add if l["keep"] else self.frozen.discard)(l["x"][0])
+            self.set_variable(l["x"][0], self.leaves[l["x"][0]][-1])
             return None
         if name == "ag_tape_set_recording":
             self.recording = l["keep"]
