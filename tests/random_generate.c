@@ -399,7 +399,9 @@ static void some_reduction(generator *g) {
     const int rank = g->value[l.x[0]].shape.rank;
     l.axes = some_axes(g, rank);
     if (rank == AG_MAX_RANK && l.axes.count == 0) l.axes = AG_AXES(-1); /* a median of no axis wants one more */
-    l.scalar[0] = f->call.x_axes_s_keep == user_reduced ? pick(g, REDUCED_WAYS) : chance(g, 30);
+    int64_t n = l.axes.count < 0 ? g->value[l.x[0]].size : 1;
+    for (int i = 0; i < l.axes.count; i++) n *= g->value[l.x[0]].shape.extent[(l.axes.axis[i] + rank) % rank];
+    l.scalar[0] = f->call.x_axes_s_keep == user_reduced ? pick(g, REDUCED_WAYS) : n > 1 && chance(g, 30);
     append(g, &l);
 }
 
@@ -499,7 +501,8 @@ static int some_view_of(generator *g, int x) {
     int rank = g->value[x].shape.rank, which = pick(g, 10);
     if (which < 2) return reshaped(g, x);
     if (which == 2) return broadcast(g, x);
-    if (which == 3 && rank < MOST_RANK) return axis_line(g, "ag_unsqueeze", x, either_way(g, pick(g, rank + 1), rank + 1), false);
+    if (which == 3 && rank < MOST_RANK)
+        return axis_line(g, "ag_unsqueeze", x, either_way(g, pick(g, rank + 1), rank + 1), false);
     if (which == 4) {
         ag_axes axes = chance(g, 50) ? AG_ALL_AXES : (ag_axes){0};
         for (int i = 0; i < rank && axes.count >= 0; i++)
@@ -611,7 +614,8 @@ static void some_embed(generator *g) {
     int64_t n = before + (m ? (m - 1) * step + 1 : 0) + below(g, 3);
     if (g->value[x].size / (m ? m : 1) * n > g->most) return;
     bool back = chance(g, 30) && m > 0;
-    slice_line(g, "ag_embed", x, either_way(g, axis, rank), n, back ? before + (m - 1) * step : before, back ? -step : step);
+    slice_line(g, "ag_embed", x, either_way(g, axis, rank), n, back ? before + (m - 1) * step : before,
+               back ? -step : step);
 }
 
 /* ---- Padding, repeating, diagonals ---- */

@@ -468,14 +468,25 @@ ag_tensor *user_indexed(ag_tensor *a, ag_tensor *b, int digits) {
 
 /* ---- Reductions of some elements ---- */
 
+/* Some along the last of the axes, the first one among them: so that there is one everywhere. */
+static ag_tensor *chosen_of(ag_tensor *x, ag_axes axes, int way) {
+    const int rank = ag_rank(x);
+    int last = axes.count < 0 ? rank - 1 : -1;
+    for (int i = 0; i < axes.count; i++) {
+        const int axis = axes.axis[i] < 0 ? axes.axis[i] + rank : axes.axis[i];
+        last = axis > last ? axis : last;
+    }
+    if (last < 0 || ag_extent(x, last) > 512) return ag_less_scalar(x, 100);
+    ag_shape shape = {.rank = rank - last, .extent = {ag_extent(x, last), 1, 1, 1, 1, 1, 1, 1}};
+    return mask_of(ag_tape_of(x), shape, way % 3);
+}
+
 ag_tensor *user_reduced(ag_tensor *x, ag_axes axes, double number, bool keepdims) {
     ag_tape *t = ag_tape_of(x);
     const int way = (int)fabs(number) % 20, rank = ag_rank(x);
-    const ag_shape shape = ag_shape_of(x);
     const bool all = axes.count < 0 && !keepdims;
-    ag_shape last = rank ? AG_SHAPE(shape.extent[rank - 1]) : AG_SCALAR;
-    ag_tensor *mask = rank && last.extent[0] <= 512 ? mask_of(t, last, way) : ag_less_scalar(x, 0.25);
-    const double parts[] = {0, 0.3, 0.5, 1}, correction = way % 2;
+    ag_tensor *mask = chosen_of(x, axes, way);
+    const double parts[] = {0, 0.3, 0.5, 1}, correction = way % 2 * 0.5;
     switch (way) {
     case 0: return all ? ag_median(x) : ag_quantile_over(x, axes, 0.3, keepdims);
     case 1:

@@ -844,9 +844,10 @@ def root(x):
 def reduced_of(x, axes, every, number, flat):
     """flat(y) has the axes that are reduced as the last one."""
     way, rank = int(abs(number)) % 20, x.dim()
-    last = [x.shape[-1]] if rank else []
-    mask = mask_of(last, way) if rank and last[0] <= 512 else x < 0.25
-    y, m, correction = flat(x), flat(mask.broadcast_to(x.shape)), way % 2
+    last = max(axes, default=-1)
+    some_of = last >= 0 and x.shape[last] <= 512
+    mask = mask_of([x.shape[last]] + [1] * (rank - last - 1), way % 3) if some_of else x < 100
+    y, m, correction = flat(x), flat(mask.broadcast_to(x.shape)), way % 2 * 0.5
     if way == 1:
         return torch.stack([middles(y, q) for q in [0, 0.3, 0.5, 1]]) if rank < 8 else middles(y, 0.3)
     table = {
