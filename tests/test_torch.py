@@ -975,10 +975,16 @@ def calls_behind(p, what):
     return sorted({p["lines"][i]["call"] for i in wanted if p["lines"][i]["x"]})
 
 
+def unlimited():
+    """The writer may be built with sanitizers, which ask for more addresses than there is memory."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def judge_all(program, first, programs, extra):
     """Counts, reasons for which programs are left out, and seeds of those that disagree."""
     command = [program, "--json", "--seed", str(first), "--programs", str(programs)] + extra
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=unlimited)
     counts, unmapped, failures = collections.Counter(), collections.Counter(), []
     for text in writer.stdout:
         p = json.loads(text)
@@ -1019,7 +1025,8 @@ def judge_all(program, first, programs, extra):
 
 def in_a_child(writer, *arguments):
     torch.set_num_threads(1)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, most))
     writer.send(judge_all(*arguments))
 
 
