@@ -644,8 +644,7 @@ static verdict check_fused(const program *p, const run *reference, char *report)
         v = check_other(p, &first, on_two_threads, report);
     if (v == AGREES && p->seed % 2 == 1) v = check_automatic(&first, p, report);
     if (v == AGREES && p->seed % 8 == 1) v = check_other(p, reference, eagerly, report);
-    if (v == AGREES && p->seed % 4 == 2)
-        v = check_other(p, reference, with_other_strides[p->seed / 4 % 2], report);
+    if (v == AGREES && p->seed % 4 == 2) v = check_other(p, reference, with_other_strides[p->seed / 4 % 2], report);
     run_close(&first);
     return v == AGREES && *first.trouble ? failed(&first, LEAKS, report) : v;
 }

@@ -348,6 +348,13 @@ START_TEST(gradients_by_cotangents_that_are_held) {
     ag_sum_over(z, AG_AXES(0), true);
     ag_tensor *row = ag_slice(w, 0, 0, 1, 1), *y = ag_mul(z, row), *d[4], *g[4];
     ag_tensor *held[] = {ag_broadcast_to(few, AG_SHAPE(3, 2)), ag_mul(z, few), ag_embed(few, 0, 3, 1, 1), ag_neg(z)};
+    ag_tensor *sum = ag_add(z, row);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(ag_vjp(1, &sum, &held[i], 1, &row, &d[i], 0), AG_OK);
+        total = ag_sum(ag_mul(d[i], few));
+        ag_grad(total, 1, &held[i], &g[i]);
+        expect_alike(g[i], ag_broadcast_to(few, AG_SHAPE(3, 2))); /* d = Σ held */
+    }
     for (int i = 0; i < 4; i++) {
         ag_sum_over(held[i], AG_AXES(0), true);
         ck_assert_int_eq(ag_vjp(1, &y, &held[i], 1, &row, &d[i], 0), AG_OK);
@@ -361,6 +368,13 @@ START_TEST(gradients_by_cotangents_that_are_held) {
     ag_vjp(1, &rows, &spread, 1, &x, &dx, 0);
     ag_grad(ag_sum(ag_mul(dx, x)), 1, &spread, &dg);
     expect_alike(dg, rows);
+    /* Cotangents that the scan has embedded are looked through: every second element of windows, and one beside none. */
+    for (int k = 0; k < 2; k++) {
+        ag_tensor *some = ag_slice(rows, 1, 0, AG_END, k ? INT64_MAX : 2);
+        ag_grad(ag_sum(some), 1, &x, &dx);
+        expect_alike(
+            dx, ag_from(tape, AG_F64, AG_SHAPE(6), k ? (double[]){1, 1, 1, 1, 0, 0} : (double[]){1, 1, 2, 2, 1, 1}));
+    }
     ag_tensor *e = ag_exp(x), *ends[] = {e, e, ag_slice(e, 0, 0, 2, 1), ag_slice(e, 0, 3, 6, 1)};
     ag_tensor *of[4] = {ag_embed(ag_ones(tape, AG_F64, AG_SHAPE(2)), 0, 6, 1, 1),
                         ag_embed(ag_ones(tape, AG_F64, AG_SHAPE(3)), 0, 6, 3, 1), ag_ones(tape, AG_F64, AG_SHAPE(2)),
