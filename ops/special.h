@@ -8,7 +8,7 @@
  * between poles; those of lbeta are of a, b > 0, and relative to at least 1, those of its slopes the first and second
  * by a; those of polygamma are relative to Σ n!/|x + k|^(n+1), k ≥ 0, below 0.
  *     Units of f64: acos 0.8, acosh 1.2, asin 0.8, asinh 1.3, atan 1.2, atan2 1.2, atanh 1.5, cbrt 0.5,
- *         cosh 1.1, digamma 4.2, erf 1.7, erfc 2.3, erfcx 2.1, erfinv 1.4, exp2 1.1, lbeta 8.5, lgamma 4.6,
+ *         cosh 1.1, digamma 4.2, erf 1.7, erfc 2.3, erfcx 2.1, erfinv 1.4, exp2 1.1, lbeta 11, lgamma 4.6,
  *         log10 0.9, log2 1, log_ndtr 2.9, ndtr 2.3, ndtri 1.5, polygamma 7.4, sinh 1.2, tan 2.2;
  *     Units of f32: acos 0.7, acosh 0.9, asin 0.7, asinh 1, atan 1.2, atan2 1.2, atanh 1.3, cbrt 0.5, cosh 1.1,
  *         digamma 3, erf 1, erfc 1.2, erfcx 1.4, erfinv 1.1, exp2 0.8, lbeta 8.2, lgamma 3.2, log10 0.8,
