@@ -89,6 +89,26 @@ static int64_t zero_on_diagonal(const ag_array *x, const void *item, int64_t n) 
     return AG__DONE;
 }
 
+/* Whether no matrix has a 0 on its diagonal, where nothing is solved for: of those without elements, or broadcast,
+ * there may be too many to look at each. If one has, it is *item, and the row *wrong. */
+static bool none_is_singular(const ag_call *call, const ag_array *a, int64_t *item, int64_t *wrong) {
+    const int64_t n = rows_of(&call->y);
+    int64_t count = n > 0 && ag__items(&call->y, 2) > 0;
+    for (int j = 0; j < a->rank - 2 && n > 0; j++) count *= a->stride[j] == 0 ? 1 : a->shape[j];
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = i, apart = 1;
+        *item = 0;
+        for (int j = a->rank - 3; j >= 0; apart *= a->shape[j--]) {
+            if (a->stride[j] == 0) continue;
+            *item += rest % a->shape[j] * apart;
+            rest /= a->shape[j];
+        }
+        *wrong = zero_on_diagonal(a, ag__item(a, 2, *item), n);
+        if (*wrong != AG__DONE) return false;
+    }
+    return true;
+}
+
 static int64_t solve_triangular_one(const ag_call *call, int64_t i, char *memory) {
     const triangle *t = call->attributes;
     const ag_array *a = &call->x[0], *y = &call->y;
@@ -107,12 +127,14 @@ static int64_t solve_triangular_one(const ag_call *call, int64_t i, char *memory
 }
 
 static bool solve_triangular_eval(const ag_call *call) {
+    const triangle *t = call->attributes;
     const int64_t n = rows_of(&call->y), k = columns_of(&call->y);
     int64_t item, wrong;
-    return call->y.size == 0 ||
-           ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
-                         ag__dense_bytes(call->y.dtype, n, n, k), solve_triangular_one, &item, &wrong) ||
-           ag__fail_item(call, AG_ERR_SINGULAR, item, wrong, "is singular: there is a 0 on its diagonal");
+    const bool good = call->y.size == 0
+                          ? t->unit || t->strong || none_is_singular(call, &call->x[0], &item, &wrong)
+                          : ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
+                                          ag__dense_bytes(call->y.dtype, n, n, k), solve_triangular_one, &item, &wrong);
+    return good || ag__fail_item(call, AG_ERR_SINGULAR, item, wrong, "is singular: there is a 0 on its diagonal");
 }
 
 static ag_tensor *record_triangular(ag_tensor *a, ag_tensor *b, bool upper, bool unit, bool strong) {
@@ -291,20 +313,24 @@ static int64_t inverse_one(const ag_call *call, int64_t i, char *memory) {
     return solve_item(call, &call->x[1], NULL, i, 0, memory);
 }
 
-static bool solve_all(const ag_call *call, int64_t (*one)(const ag_call *, int64_t, char *)) {
+static bool solve_all(const ag_call *call, bool strong, int64_t (*one)(const ag_call *, int64_t, char *)) {
     const int64_t n = rows_of(&call->y), k = columns_of(&call->y);
     const size_t own = ag__times((uint64_t)n, ag__times((uint64_t)k, ag_dtype_size(call->y.dtype)));
     int64_t item, wrong;
-    if (call->y.size == 0 || /* of any number of items */
-        ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
-                      ag__plus(ag__dense_bytes(call->y.dtype, n, n, k), ag__rounded(own, 64)), one, &item, &wrong))
-        return true;
-    return ag__fail_item(call, AG_ERR_SINGULAR, item, wrong,
+    const bool good = call->y.size == 0
+                          ? strong || none_is_singular(call, &call->x[1], &item, &wrong)
+                          : ag__each_item(call, ag__items(&call->y, 2), (double)n * (double)n * (double)k,
+                                          ag__plus(ag__dense_bytes(call->y.dtype, n, n, k), ag__rounded(own, 64)), one,
+                                          &item, &wrong);
+    return good ||
+           ag__fail_item(call, AG_ERR_SINGULAR, item, wrong,
                          wrong == NO_PERMUTATION ? "has been eliminated otherwise" : "is singular: a pivot is 0");
 }
 
-static bool solve_eval(const ag_call *call) { return solve_all(call, solve_one); }
-static bool inverse_eval(const ag_call *call) { return solve_all(call, inverse_one); }
+static bool solve_eval(const ag_call *call) {
+    return solve_all(call, *(const int64_t *)call->attributes & STRONG, solve_one);
+}
+static bool inverse_eval(const ag_call *call) { return solve_all(call, false, inverse_one); }
 
 /* Inputs a (…,n,n), lu (…,n,n+1). */
 static bool has_lu(const ag_infer *r) {

@@ -531,6 +531,23 @@ START_TEST(systems_without_elements_take_no_time) {
 }
 END_TEST
 
+/* Also where nothing is solved for, and once for all of its copies. */
+START_TEST(singular_matrices_without_columns_are_named) {
+    const int64_t many = INT64_C(1) << 40;
+    double x[3][2][2] = {{{1, 0}, {0, 1}}, {{2, 0}, {0, 2}}, {{1, 0}, {0, 0}}};
+    ag_tensor *three = ag_from(tape, AG_F64, AG_SHAPE(3, 1, 2, 2), x),
+              *one = ag_from(tape, AG_F64, AG_SHAPE(2, 2), x[2]);
+    ag_tensor *none = ag_zeros(tape, AG_F64, AG_SHAPE(many, 2, 0)), *few = ag_zeros(tape, AG_F64, AG_SHAPE(3, 5, 2, 0));
+    expect_refusal(ag_solve(one, none), AG_ERR_SINGULAR, "solve: ", "is singular: a pivot is 0");
+    expect_refusal(ag_solve(three, few), AG_ERR_SINGULAR, "solve: ", "the matrix at [2,0] is singular");
+    expect_refusal(ag_solve_triangular(one, none, true, false), AG_ERR_SINGULAR, "solve_triangular: ", "is singular");
+    expect_refusal(ag_solve_triangular(three, few, false, false), AG_ERR_SINGULAR,
+                   "solve_triangular: ", "the matrix at [2,0] is singular");
+    ck_assert_ptr_nonnull(ag_data(ag_solve_triangular(one, none, true, true)));
+    ck_assert_ptr_nonnull(ag_data(ag_solve(one, ag_zeros(tape, AG_F64, AG_SHAPE(0, 2, 0)))));
+}
+END_TEST
+
 START_TEST(singular_matrices_are_named) {
     for (int d = AG_F32; d <= AG_F64; d++) {
         ag_tensor *a = ones_in_place_of(regular((ag_dtype)d, 5, 3, 1), 2),
@@ -1060,6 +1077,7 @@ int main(void) {
     tcase_add_loop_test(group, equations_and_factors_multiply_back, 0, SIZES);
     tcase_add_loop_test(group, orthogonal_factors_multiply_back, 0, 10);
     tcase_add_test(group, systems_without_elements_take_no_time);
+    tcase_add_test(group, singular_matrices_without_columns_are_named);
     tcase_add_test(group, singular_matrices_are_named);
     tcase_add_test(group, cofactors_of_singular_matrices);
     tcase_add_loop_test(group, complete_pivoting_is_as_in_plain_loops, 0, 2);

@@ -652,6 +652,7 @@ static finding worst_polygamma(int n, ag_dtype dtype, int64_t points) {
         const ag_mark mark = ag_tape_mark(tape);
         for (int i = 0; i < AT_ONCE; i++) {
             x[i] = i % 4 == 0 ? between(1e-3, 1e6) : i % 4 == 1 ? 80 * unit() - 40 : 20 * unit();
+            if (i % 8 == 7) x[i] = ldexp(1, 2 + (int)(draw() % 6)) - unit() / 4; /* x + 1 has fewer digits */
             if (dtype == AG_F32) x[i] = narrow[i] = (float)x[i];
         }
         ag_tensor *at = ag_wrap(tape, dtype, AG_SHAPE(AT_ONCE), dtype == AG_F32 ? (void *)narrow : x);
