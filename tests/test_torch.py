@@ -305,6 +305,13 @@ def by_flat(name, f):
     CALLS[name] = result
 
 
+def product(y):
+    """The user's VJP divides by the elements."""
+    if (y == 0).any():
+        raise Unmapped("user_product, of a zero")
+    return torch.prod(y, -1) / (y.shape[-1] + 1)
+
+
 def middle(y):
     ordered, n = torch.sort(y, dim=-1, stable=True)[0], y.shape[-1]
     return (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2
@@ -315,7 +322,7 @@ by_flat("ag_mean_over", lambda y, l: torch.mean(y if y.is_floating_point() else 
 by_flat("ag_max_over", lambda y, l: torch.amax(y, -1))
 by_flat("ag_min_over", lambda y, l: torch.amin(y, -1))
 by_flat("user_log_sum", lambda y, l: torch.logsumexp(y, -1))
-by_flat("user_product", lambda y, l: torch.prod(y, -1) / (y.shape[-1] + 1))
+by_flat("user_product", lambda y, l: product(y))
 by_flat("ag_prod_over", lambda y, l: torch.prod(y, -1))
 by_flat("ag_all_over", lambda y, l: torch.all(y != 0, -1))
 by_flat("ag_any_over", lambda y, l: torch.any(y != 0, -1))
