@@ -120,8 +120,10 @@ static ag_tensor *predicted(const char *name, const ag_confusion *c, ag_tensor *
         if (ag_extent(x, 1) != c->classes)
             return ag__refuse(name, 2, in, AG_ERR_SHAPE, "the scores are of %lld classes, and the metric has %lld",
                               (long long)ag_extent(x, 1), (long long)c->classes);
-        if (ag__real(x) && ag_dtype_of(labels) == AG_I64) return ag_argmax(x, 1, false);
-        return ag__refuse(name, 2, in, AG_ERR_DTYPE, "scores must be real and labels i64");
+        if (!ag__real(x) || ag_dtype_of(labels) != AG_I64)
+            return ag__refuse(name, 2, in, AG_ERR_DTYPE, "scores must be real and labels i64");
+        ag_eval_all(2, in); /* a tape in error does not record the argmax */
+        return ag_argmax(x, 1, false);
     }
     if (ag_rank(x) != 1 || ag_rank(labels) != 1 || ag_extent(x, 0) != ag_extent(labels, 0))
         return ag__refuse(name, 2, in, AG_ERR_SHAPE, "scores must be (N,C), or predictions (N), and labels (N)");

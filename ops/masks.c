@@ -83,20 +83,15 @@ ag_tensor *ag_masked_fill(ag_tensor *x, ag_tensor *mask, double value) {
     return ag_where(mask, ag__number_as(x, value), x);
 }
 
-/* x and the mask as lists, broadcast to each other. */
-static bool flatten_both(const char *name, ag_tensor **x, ag_tensor **mask, ag_tensor **nil) {
-    ag_tensor *in[] = {*x, *mask}, *wide[2];
-    ag_shape shape;
-    if (!is_mask(name, 2, in, nil) || !ag__share_shape(name, 2, in, &shape, nil)) return false;
-    if (ag_broadcast_tensors(2, in, wide) != AG_OK) return *nil = wide[0], false;
-    for (int i = 0; i < 2; i++) *(i ? mask : x) = ag__reshape(wide[i], &AG_SHAPE(ag_size(wide[i])));
-    return true;
-}
-
 ag_tensor *ag_masked_select(ag_tensor *x, ag_tensor *mask) {
-    ag_tensor *nil;
-    if (!flatten_both("masked_select", &x, &mask, &nil)) return nil;
-    return ag__index("masked_select", x, AG_ITEMS(AG_BY(mask)));
+    static const char name[] = "masked_select";
+    ag_tensor *nil, *in[] = {x, mask}, *wide[2];
+    ag_shape shape;
+    if (!is_mask(name, 2, in, &nil) || !ag__share_shape(name, 2, in, &shape, &nil)) return nil;
+    const ag__position before = ag__position_now(x->tape);
+    if (ag_broadcast_tensors(2, in, wide) != AG_OK) return ag__whole_or_nothing(wide[0], &before);
+    for (int i = 0; i < 2; i++) in[i] = ag__reshape(wide[i], &AG_SHAPE(ag_size(wide[i])));
+    return ag__whole_or_nothing(ag__index(name, in[0], AG_ITEMS(AG_BY(in[1]))), &before);
 }
 
 ag_tensor *ag_masked_scatter(ag_tensor *x, ag_tensor *mask, ag_tensor *source) {
@@ -110,7 +105,7 @@ ag_tensor *ag_masked_scatter(ag_tensor *x, ag_tensor *mask, ag_tensor *source) {
     ag_tensor *flat = ag__reshape(x, &AG_SHAPE(ag_size(x))),
               *places = ag_nonzero(ag__reshape(wide, &AG_SHAPE(ag_size(x))));
     const int64_t count = ag_is_nil(places) ? 0 : ag_extent(places, 0);
-    if (ag_is_nil(places)) return places;
+    if (ag_is_nil(places)) return ag__whole_or_nothing(places, &before);
     if (count > ag_size(source))
         return ag__whole_or_nothing(ag__fail("masked_scatter", 3, in, AG_ERR_SHAPE,
                                              "%lld places are true: the source has %lld elements", (long long)count,

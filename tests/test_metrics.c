@@ -184,6 +184,34 @@ START_TEST(counts_do_not_overflow) {
 }
 END_TEST
 
+/* A draw by weights below 0 is refused when it is evaluated, which these calls do themselves. */
+START_TEST(calls_that_read_values_leave_nothing_where_there_are_none) {
+    ag_confusion confusion;
+    ag_tensor *inverse, *counts, *weights = ag_full(tape, AG_F64, AG_SHAPE(2, 3), -1);
+    ag_tensor *draw = ag_multinomial(weights, 2, true), *row = ag_flatten(draw, 0, -1), *mask = ag_cast(row, AG_BOOL);
+    ag_tensor *labels = ag_zeros(tape, AG_I64, AG_SHAPE(2)), *many = ag_full(tape, AG_F64, AG_SHAPE(3, 4), 1);
+    ag_tensor *scores = ag_cast(draw, AG_F64), *tall = ag_full(tape, AG_F64, AG_SHAPE(4, 2), 1);
+    ck_assert_int_eq(ag_confusion_init(&confusion, tape, 2), AG_OK);
+    const int64_t nodes = ag_tape_memory(tape).nodes;
+    for (int call = 0; call < 8; call++) {
+        switch (call) {
+        case 0: ag_unique(scores, NULL, NULL); break;
+        case 1: ag_unique(scores, &inverse, &counts); break;
+        case 2: ag_nonzero(scores); break;
+        case 3: ag_repeat_interleave_by(tall, row, 0); break;
+        case 4: ag_masked_select(many, mask); break;
+        case 5: ag_masked_scatter(many, mask, many); break;
+        case 6: ag_index(many, AG_ITEMS(AG_ALL, AG_BY(mask))); break;
+        default: ag_confusion_add(&confusion, scores, labels);
+        }
+        ck_assert_int_eq(ag_tape_status(tape), AG_ERR_RANGE);
+        ck_assert_msg(ag_tape_memory(tape).nodes == nodes, "call %d leaves %lld tensors", call,
+                      (long long)(ag_tape_memory(tape).nodes - nodes));
+        ag_clear_error(tape);
+    }
+}
+END_TEST
+
 START_TEST(topk_orders_ties_and_nan) {
     const double row[][4] = {
         {1, 1, 1, 1}, {0, 2, 2, 1}, {NAN, 5, NAN, 6}, {-INFINITY, INFINITY, 0, INFINITY}, {0, -0.0, 1, 1}};
@@ -645,6 +673,7 @@ int main(void) {
 
     TCase *labels = tape_group(suite, "labels");
     tcase_add_test(labels, topk_agrees_with_sklearn);
+    tcase_add_test(labels, calls_that_read_values_leave_nothing_where_there_are_none);
     tcase_add_test(labels, topk_orders_ties_and_nan);
     tcase_add_test(labels, counts_do_not_overflow);
     tcase_add_test(labels, confusion_agrees_with_sklearn);

@@ -235,11 +235,13 @@ static bool too_large(const caller *c, uint32_t from) {
     return c->tape->count > MOST_NODES;
 }
 
-/* Whether the tape is in error: the call must have left nothing but versions of variables. An eager tape may refuse a value
- * when a function of several operations has recorded some of them, and a layer what the layers before it give. */
+/* Whether the tape is in error: the call must have left nothing but versions of variables. A function of several
+ * operations may lack memory, or an eager tape refuse a value, when some of them are recorded; and a layer may refuse
+ * what the layers before it give. */
 static bool failed(caller *c, const char *name, uint32_t before) {
-    if (ag_tape_status(c->tape) == AG_OK) return false;
-    const bool keeps = c->tape->on_record || strcmp(name, "sequence_apply") == 0;
+    const ag_status status = ag_tape_status(c->tape);
+    if (status == AG_OK) return false;
+    const bool keeps = status == AG_ERR_MEMORY || c->tape->on_record || strcmp(name, "sequence_apply") == 0;
     if (!keeps && c->tape->count > before + 2 * LISTED + 8)
         fault("%s: nodes are left: %s", name, ag_tape_error(c->tape));
     refused(c->tape, NULL, INT64_MAX);
