@@ -4,6 +4,8 @@
  * called. */
 #include "ops/rules.h"
 
+#include <math.h>
+
 /* Whether `name` is defined for a and b, of one dtype, which is real, or i64 if `integers`; if not, *nil is set,
  * after an error. */
 static bool usable_pair(const char *name, ag_tensor *a, ag_tensor *b, bool integers, ag_tensor **nil) {
@@ -121,13 +123,10 @@ static ag_tensor *kron_by_axes(ag_tensor *a, ag_tensor *b, const ag_shape *p, co
     return ag__reshape(ag_mul(ag__reshape(a, &wide_a), ag__reshape(b, &wide_b)), &y);
 }
 
-/* Whether a tensor of p's extents times q's has a size. */
+/* Whether a tensor of p's extents beside q's has a size, as if those without elements had some. */
 static bool has_size(const ag_shape *p, const ag_shape *q) {
     double size = 1;
-    for (int i = 0; i < p->rank; i++) {
-        const double e = (double)p->extent[i] * (double)q->extent[i];
-        if (e > 1) size *= e; /* as if those without elements had some */
-    }
+    for (int i = 0; i < p->rank; i++) size *= fmax((double)p->extent[i], 1) * fmax((double)q->extent[i], 1);
     return size < 0x1p59;
 }
 

@@ -387,6 +387,8 @@ START_TEST(wrong_products) {
     ag_tensor *huge = ag_zeros(tape, AG_F32, AG_SHAPE(INT64_C(1) << 31, 1));
     ag_kron(huge, huge);
     expect_error(tape, AG_ERR_SHAPE, "kron: ", "more elements than can be counted");
+    ag_kron(ag_zeros(tape, AG_F32, AG_SHAPE(0, INT64_C(1) << 30)), huge);
+    expect_error(tape, AG_ERR_SHAPE, "kron: ", "more elements than can be counted");
     ag_matrix_trace_over(a, INT64_MAX, 0, 1);
     ag_matrix_trace_over(a, INT64_MIN, 0, 1);
     expect_ok(tape);
