@@ -270,12 +270,17 @@ static void call_function(caller *c) {
     ag_mark mark = ag_tape_mark(c->tape);
     uint32_t before = c->tape->count;
     const feed start = *c->f;
-    if (c->fail) c->ledger.fail_at = c->ledger.calls + c->fail;
+    const uint64_t seed = (uint64_t)c->outcomes;
+    if (c->fail) {
+        ag_tape_seed(c->tape, seed);
+        c->ledger.fail_at = c->ledger.calls + c->fail;
+    }
     c->second = NULL;
     ag_tensor *y = f->call(c);
-    if (c->fail && ag_tape_status(c->tape) == AG_ERR_MEMORY) { /* the same again */
+    if (c->fail && ag_tape_status(c->tape) == AG_ERR_MEMORY) { /* the same again, with the same random numbers */
         ag_clear_error(c->tape);
         c->ledger.fail_at = 0;
+        ag_tape_seed(c->tape, seed);
         *c->f = start;
         y = f->call(c);
     }
