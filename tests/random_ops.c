@@ -466,9 +466,13 @@ ag_tensor *user_one_hot(ag_tensor *index) { return ag_one_hot(index, 9, AG_F32);
 
 static bool ramp_eval(const ag_call *call) {
     double step = *(const double *)call->attributes;
-    for (int64_t i = 0; i < call->y.size; i++)
-        if (call->y.dtype == AG_F32) ((float *)call->y.data)[i] = (float)(step * (double)(i % 7));
-        else ((double *)call->y.data)[i] = step * (double)(i % 7);
+    for (int64_t i = 0; i < call->y.size; i++) {
+        const double value = step * (double)(i % 7);
+        if (call->y.dtype == AG_BOOL) ((uint8_t *)call->y.data)[i] = value != 0;
+        else if (call->y.dtype == AG_I64) ((int64_t *)call->y.data)[i] = fabs(value) < 1e18 ? (int64_t)value : 0;
+        else if (call->y.dtype == AG_F32) ((float *)call->y.data)[i] = (float)value;
+        else ((double *)call->y.data)[i] = value;
+    }
     return true;
 }
 
