@@ -44,10 +44,12 @@ static AG__RARE void exchange_marks(const scan *s) {
 }
 
 static void mark_active(const scan *s, int nx, ag_tensor *const x[]) {
+    const uint32_t ahead = ag__fetched_from(s->tape); /* of few nodes none is fetched */
     for (int i = 0; i < nx; i++)
         if (x[i]->id >= s->low && x[i]->id < s->high) x[i]->flags |= AG__ACTIVE;
     for (uint32_t id = s->low; id < s->high; id++) {
         ag_tensor *t = ag__node(s->tape, id);
+        if (s->high - id > ahead) ag__fetch(ag__node(s->tape, id + AG__FETCHED));
         bool active = false;
         for (int i = 0, n = ag__differentiable_inputs(t); i < n; i++) active |= is_active(s, t->input[i]);
         if (active && carries_gradient(t)) t->flags |= AG__ACTIVE;

@@ -102,11 +102,12 @@ bool ag__run_one(const ag__evaluation *e, ag_tensor *t, int64_t counted) {
     return true;
 }
 
-enum { MANY = AG__LIMIT(1 << 14, 100), BUFFERS = 8, INPUTS = 24 }; /* nodes, and how many are fetched ahead */
+enum { MANY = AG__LIMIT(1 << 14, 100), BUFFERS = 8, INPUTS = 24, NODES = 64 }; /* nodes, and how far ahead */
 
 /* For a scan over more nodes than the caches hold: fetch what later nodes are computed from. */
 AG__ALWAYS_INLINE void fetch_after(const ag_tape *tape, uint32_t i, uint32_t end) {
     if (i >= end) return;
+    ag__fetch(ag__node(tape, i + NODES));
     const ag_tensor *t = ag__node(tape, i + INPUTS), *s = ag__node(tape, i + BUFFERS);
     if (t->arity) ag__fetch(t->input[0]), ag__fetch(t->input[t->arity - 1]);
     for (int k = 0; k < s->arity; k++) {
@@ -118,7 +119,7 @@ AG__ALWAYS_INLINE void fetch_after(const ag_tape *tape, uint32_t i, uint32_t end
 
 bool ag__run_reference(const ag__evaluation *e, uint32_t low, uint32_t high) {
     const bool observed = e->tape->profiling;
-    const uint32_t fetched = high - low < MANY ? 0 : high - INPUTS;
+    const uint32_t fetched = high - low < MANY ? 0 : high - NODES;
     for (uint32_t i = low; i < high; i++) {
         if (!e->mark[i].needed) continue;
         ag_tensor *t = ag__node(e->tape, i);
