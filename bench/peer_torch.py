@@ -132,7 +132,7 @@ def groupnorm(places, c, images=1):
     x.requires_grad_()
 
     def work():
-        y = F.group_norm(x, 32, gamma, beta)
+        y = F.group_norm(x, min(c, 32), gamma, beta)
         dx, *rest = torch.autograd.grad(y, (x, gamma, beta), g)
         return y.transpose(1, 2), dx.transpose(1, 2), *rest
 
@@ -480,6 +480,11 @@ def turned_qr(a):
     return r @ q
 
 
+def whole_svd(a):
+    u, s, vt = torch.linalg.svd(a)
+    return (u @ vt) * s.unsqueeze(-1)
+
+
 LINALG = {
     "einsum_small": (einsum("ij,jk->ik"), (8, 8), (8, 8)),
     "einsum_batch": (einsum("bij,bjk->bik"), (64, 64, 64), (64, 64, 64)),
@@ -502,6 +507,10 @@ LINALG = {
     "qr_128": (turned_qr, (128, 128)),
     "eigvalsh_128": (lambda a: torch.linalg.eigvalsh(a @ a.mT), (128, 128)),
     "svdvals_128": (torch.linalg.svdvals, (128, 128)),
+    "svd_3": (whole_svd, (1000, 3, 3)),
+    "fft_64": (lambda a: torch.view_as_real(torch.fft.fft(torch.view_as_complex(a))), (64, 2)),
+    "fft_64_many": (lambda a: torch.view_as_real(torch.fft.fft(torch.view_as_complex(a))), (1000, 64, 2)),
+    "rfft_64": (lambda a: torch.view_as_real(torch.fft.rfft(a)), (64,)),
     "fft_4096": (lambda a: torch.view_as_real(torch.fft.fft(torch.view_as_complex(a))), (64, 4096, 2)),
     "rfft_4096": (lambda a: torch.view_as_real(torch.fft.rfft(a)), (64, 4096)),
 }
@@ -656,7 +665,7 @@ def make(name):
         return mlp((784, 256, 256, 10) if wide else (64, 64, 64, 10), 128 if wide else 32, m[2] is not None)
     if m := re.fullmatch(r"(batchnorm|cross_entropy|gates|groupnorm|layer_norm|softmax)_(\d+)x(\d+)", name):
         return globals()[m[1]](int(m[2]), int(m[3]))
-    if m := re.fullmatch(r"groupnorm_(\d+)x(\d+)x(\d+)", name):
+    if m := re.fullmatch(r"(?:group|instance)norm_(\d+)x(\d+)x(\d+)", name):
         return groupnorm(int(m[2]), int(m[3]), int(m[1]))
     if m := re.fullmatch(r"(gelu|chain)_(\d+)M", name):
         return globals()[m[1]](int(m[2]) << 20)

@@ -132,14 +132,14 @@ static double layer_norm(bool weighed) {
     return finish(4, all, weighed);
 }
 
-/* ---- Group norm of images: their places, and these places' channels, in 32 groups ---- */
+/* ---- Group norm of images: their places, and these places' channels, in 32 groups, or each by itself ---- */
 
 static bool set_up_groupnorm(const row *r, int threads) {
     const int64_t places = r->size[0], c = r->size[1], images = r->size[IMAGES] > 0 ? r->size[IMAGES] : 1;
     open(r, threads);
     s.x = ag_parameter(s.tape, s.dtype, AG_SHAPE(images, places, c), input(0, images * places * c, 2));
     s.g = ag_wrap(s.tape, s.dtype, AG_SHAPE(images, places, c), input(1, images * places * c, 1));
-    ag_groupnorm_init(&s.group_norm, s.tape, s.dtype, c, 32);
+    ag_groupnorm_init(&s.group_norm, s.tape, s.dtype, c, c < 32 ? c : 32);
     ag_set(s.group_norm.gamma, input(2, c, 1));
     ag_set(s.group_norm.beta, input(3, c, 1));
     return opened(images * places * c);
@@ -321,6 +321,18 @@ int composed_rows(row *to) {
          .what = "the same of 8 images",
          .size = {1024, 320, AG_F32, GROUPNORM, 8},
          .moved = 4 * 8 * 1024 * 320 * FLOAT,
+         .setup = set_up_groupnorm,
+         .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.9}, copy}},
+        {.name = "instancenorm_8x4096x3",
+         .what = "instance norm of 8 images of 4096 places with 3 channels, composed, forward and backward",
+         .size = {4096, 3, AG_F32, GROUPNORM, 8},
+         .moved = 4 * 8 * 4096 * 3 * FLOAT,
+         .setup = set_up_groupnorm,
+         .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.9}, copy}},
+        {.name = "instancenorm_8x50176x3",
+         .what = "the same of larger images",
+         .size = {50176, 3, AG_F32, GROUPNORM, 8},
+         .moved = 4 * 8 * 50176 * 3 * FLOAT,
          .setup = set_up_groupnorm,
          .peers = {{.name = "torch, fused", .where = TORCH, .limit = 0.9}, copy}},
         {.name = "softmax_4096x1000",

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { MOST = 4 };
-typedef enum problem { EINSUM, SOLVE, INVERSE, CHOLESKY, DET, QR, EIGH, SVD, EXP, FFT, RFFT } problem;
+typedef enum problem { EINSUM, SOLVE, INVERSE, CHOLESKY, DET, QR, EIGH, SVD, SVD_WHOLE, EXP, FFT, RFFT } problem;
 
 typedef struct setting {
     const char *name; /* of the row; peer_torch.py knows it too */
@@ -45,6 +45,10 @@ static const setting settings_of_rows[] = {
     {"qr_128", QR, NULL, 1, {SHAPE(128, 128)}},
     {"eigvalsh_128", EIGH, NULL, 1, {SHAPE(128, 128)}},
     {"svdvals_128", SVD, NULL, 1, {SHAPE(128, 128)}},
+    {"svd_3", SVD_WHOLE, NULL, 1, {SHAPE(1000, 3, 3)}},
+    {"fft_64", FFT, NULL, 1, {SHAPE(64, 2)}},
+    {"fft_64_many", FFT, NULL, 1, {SHAPE(1000, 64, 2)}},
+    {"rfft_64", RFFT, NULL, 1, {SHAPE(64)}},
     {"fft_4096", FFT, NULL, 1, {SHAPE(64, 4096, 2)}},
     {"rfft_4096", RFFT, NULL, 1, {SHAPE(64, 4096)}},
 };
@@ -57,12 +61,13 @@ static struct {
 } s;
 
 static ag_tensor *result(const setting *of) {
-    ag_tensor *q, *r, *a = s.x[0], *t = ag_rank(a) < 2 ? a : ag_transpose(a, -2, -1);
+    ag_tensor *q, *r, *v, *a = s.x[0], *t = ag_rank(a) < 2 ? a : ag_transpose(a, -2, -1);
     switch (of->problem) {
     case SOLVE: return ag_solve(a, s.x[1]);
     case INVERSE: return ag_inverse(a);
     case CHOLESKY: return ag_cholesky(ag_matmul(a, t));
     case DET: return ag_det(a);
+    case SVD_WHOLE: ag_svd(a, &q, &r, &v); return ag_mul(ag_matmul(q, v), ag_unsqueeze(r, -1));
     case EXP: return ag_matrix_exp(a);
     case QR: ag_qr(a, &q, &r); return ag_matmul(r, q);
     case EIGH: return ag_eigvalsh(ag_matmul(a, t));
@@ -137,7 +142,7 @@ static bool tear_down(const row *r) {
 static bool is_there(const setting *of) {
     ag_tape *t = ag_tape_new();
     ag_tensor *x = ag_zeros(t, AG_F32, AG_SHAPE(2, 2));
-    if (of->problem >= QR && of->problem <= SVD) ag_svdvals(x);
+    if (of->problem >= QR && of->problem <= SVD_WHOLE) ag_svdvals(x);
     if (of->problem >= FFT) ag_fft(x, 0);
     const bool good = ag_tape_status(t) == AG_OK;
     ag_tape_free(t);
