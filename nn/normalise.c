@@ -304,31 +304,49 @@ ag_status ag_groupnorm_init_with(ag_groupnorm *layer, ag_tape *tape, ag_dtype dt
     return init_groupnorm("groupnorm_init_with", layer, tape, dtype, channels, groups, options);
 }
 
-/* N P C -> N 1 C: for each channel the mean over places and its group. */
-static ag_tensor *group_mean(ag_tensor *x, int64_t groups) {
-    const int64_t n = ag_extent(x, 0), c = ag_extent(x, 2);
-    const ag_shape apart = AG_SHAPE(n, groups, c / groups);
-    ag_tensor *of_group = ag__mean_along(ag__reshape_to(ag__mean_along(x, 1, true), &apart), 2, true);
-    return ag__reshape_to(ag_contiguous(ag__broadcast_over(of_group, &apart)), &AG_SHAPE(n, 1, c));
+/* N P C -> N 1 C, with `apart` N K G C/(K·G): for each channel the mean over places and its group, in K parts. */
+static ag_tensor *group_mean(ag_tensor *x, const ag_shape *apart) {
+    const ag_shape row = AG_SHAPE(ag_extent(x, 0), 1, ag_extent(x, 2));
+    ag_tensor *of_group = ag__mean_of_axes(ag__reshape_to(ag__mean_along(x, 1, true), apart), &AG_AXES(1, 3), true);
+    return ag__reshape_to(ag_contiguous(ag__broadcast_over(of_group, apart)), &row);
+}
+
+enum { FEW_CHANNELS = 8 }; /* below which columns are not folded side by side */
+
+/* How many places count as one with as many times the channels, where these are few and there is more than one sample:
+ * the columns of each sample are folded side by side if they are not few. */
+static int64_t places_together(int64_t n, int64_t places, int64_t c) {
+    enum { MOST = 128 };
+    int64_t k = n > 1 && c < FEW_CHANNELS ? MOST / c : 1;
+    while (k > 1 && places % k != 0) k--;
+    return k * c < FEW_CHANNELS ? 1 : k;
 }
 
 /* N P C normalised, and scaled. Sums over places are sums of columns, and each place reads the same row, which has an
  * element for each channel. */
 static ag_tensor *normalise_columns(const ag_groupnorm *layer, ag_tensor *x) {
-    ag_tensor *near = ag_stop_gradient(group_mean(x, layer->groups));
-    ag_tensor *centred = ag_sub(x, ag_add(group_mean(ag_sub(x, near), layer->groups), near));
-    ag_tensor *variance = group_mean(ag_square(centred), layer->groups);
-    return ag_mul(centred, scaled(ag_rsqrt(ag_add_scalar(variance, layer->epsilon)), layer->gamma));
+    const int64_t n = ag_extent(x, 0), places = ag_extent(x, 1), c = ag_extent(x, 2);
+    const int64_t k = places_together(n, places, c);
+    const ag_shape apart = AG_SHAPE(n, k, layer->groups, c / layer->groups);
+    x = ag__reshape_to(x, &AG_SHAPE(n, places / k, k * c));
+    ag_tensor *near = ag_stop_gradient(group_mean(x, &apart));
+    ag_tensor *centred = ag_sub(x, ag_add(group_mean(ag_sub(x, near), &apart), near));
+    ag_tensor *variance = group_mean(ag_square(centred), &apart);
+    ag_tensor *scale = ag__reshape_to(ag_rsqrt(ag_add_scalar(variance, layer->epsilon)), &AG_SHAPE(n, k, c));
+    return ag_mul(centred, ag__reshape_to(scaled(scale, layer->gamma), &AG_SHAPE(n, 1, k * c)));
 }
 
 /* Whether that takes less time than rows: where there is much of a sample, or of all with rows that are not short, and
  * where groups are of hardly any channels. */
 static bool by_columns(const ag_shape *apart) {
     enum { LEAST_ALONE = 1 << 10, LEAST_OF_MANY = 1 << 15, LEAST_TOGETHER = 1 << 17, WIDE = 64, FEW = 2 };
+    enum { LEAST_OF_FEW = 1 << 11 };
     const int64_t n = apart->extent[0], places = apart->extent[1], groups = apart->extent[2], each = apart->extent[3];
     const int64_t c = groups * each, sample = places * c;
     const bool much = sample > (n == 1 ? LEAST_ALONE : LEAST_OF_MANY) || (c >= WIDE && n * sample >= LEAST_TOGETHER);
-    return places > 1 && groups > 1 && (each <= FEW || much);
+    if (places <= 1 || groups <= 1) return false;
+    if (n > 1 && c < FEW_CHANNELS) return sample >= LEAST_OF_FEW && places_together(n, places, c) > 1;
+    return each <= FEW || much;
 }
 
 /* N P G C/G normalised, and scaled. All elements of a group become neighbours, and a group a row: that takes a copy in

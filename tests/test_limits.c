@@ -534,6 +534,30 @@ START_TEST(transforms_along_far_axes) {
 }
 END_TEST
 
+/* More transforms than there are plans that are kept, of every kind, twice. */
+START_TEST(plans_of_transforms) {
+    for (int i = 0; i < 80; i++) {
+        const int64_t n = 1 + i % 20;
+        const ag_dtype dtype = i % 40 < 20 ? AG_F32 : AG_F64;
+        ag_tape *t = ag_tape_new();
+        ag_tensor *x = small_wholes(t, dtype, AG_SHAPE(3, n, 2)), *real = ag_reshape(x, AG_SHAPE(3, 2 * n));
+        ag_tensor *y = ag_ifft(ag_fft(x, 1), 1), *z = ag_irfft(ag_rfft(real, 1), 2 * n, 1);
+        ag_tensor *first = ag_fft(ag_transpose(x, 0, 1), 0), *half = ag_rfft(real, 1);
+        if (ag_tape_status(t) == AG_OK) { /* else this build has no transforms */
+            const double most = dtype == AG_F32 ? 1e-5 : 1e-13;
+            ck_assert_double_lt(largest_difference(y, x), most);
+            ck_assert_double_lt(largest_difference(z, real), most);
+            ck_assert_double_lt(largest_difference(ag_transpose(first, 0, 1), ag_fft(x, 1)), 50 * most);
+            ck_assert_double_lt(
+                largest_difference(ag_slice(half, 1, 0, 1, 1),
+                                   ag_complex(ag_sum_over(real, AG_AXES(1), true), ag_zeros(t, dtype, AG_SHAPE(3, 1)))),
+                50 * most);
+        }
+        ag_tape_free(t);
+    }
+}
+END_TEST
+
 /* Groups of channels are normalised where they are, or as rows. */
 static void check_groups(int64_t n, int64_t places, int64_t channels, int64_t groups) {
     const int64_t each = channels / groups;
@@ -549,13 +573,21 @@ static void check_groups(int64_t n, int64_t places, int64_t channels, int64_t gr
 }
 
 START_TEST(groups) {
-    enum { LEAST_ALONE = 1 << 10, LEAST_OF_MANY = 1 << 15, LEAST_TOGETHER = 1 << 17, WIDE = 64 };
+    enum {
+        LEAST_ALONE = 1 << 10,
+        LEAST_OF_MANY = 1 << 15,
+        LEAST_TOGETHER = 1 << 17,
+        WIDE = 64,
+        LEAST_OF_FEW = 1 << 11
+    };
     for (int64_t by = -1; by <= 1; by++) {
         check_groups(1, LEAST_ALONE / 32 + by, 32, 4);
         check_groups(2, LEAST_OF_MANY / 32 + by, 32, 4);
         check_groups(8, LEAST_TOGETHER / 8 / WIDE + by, WIDE, 8);
         check_groups(16, LEAST_TOGETHER / 8 / WIDE, WIDE + by, by < 0 ? 7 : by > 0 ? 5 : 8);
         check_groups(1, 7, 5 * (2 + by), 5);
+        check_groups(3, LEAST_OF_FEW / 4 + by, 4, 2);
+        check_groups(3, LEAST_OF_FEW / 2, 8 + by, 8 + by);
     }
 }
 END_TEST
@@ -1303,6 +1335,7 @@ int main(void) {
     TCase *graphs = plain_group(suite, "recorded");
     tcase_add_test(graphs, transforms_along_far_axes);
     tcase_add_test(graphs, groups);
+    tcase_add_test(graphs, plans_of_transforms);
     tcase_add_test(graphs, operands);
     tcase_add_test(graphs, attributes);
     if (AG_TINY_LIMITS) tcase_add_test(some, counted); /* the usual ones take memory for 2^25 elements, several times */

@@ -1019,8 +1019,10 @@ END_TEST
 /* Few channels to a group, a sample alone, many places or one: whatever way is taken, a group is normalised as all of its
  * elements are, also far from 0, and so are its slopes. */
 START_TEST(groups_are_normalised_in_every_way) {
-    static const int64_t extents[][4] = {{1, 33, 40, 8}, {1, 33, 40, 20}, {1, 6, 8, 2}, {3, 5, 6, 3}, {3, 5, 12, 4},
-                                         {3, 5, 6, 6},   {2, 1, 12, 3},   {3, 7, 5, 1}, {0, 5, 6, 2}, {2, 0, 6, 2}};
+    static const int64_t extents[][4] = {{1, 33, 40, 8}, {1, 33, 40, 20}, {1, 6, 8, 2},   {3, 5, 6, 3},
+                                         {3, 5, 12, 4},  {3, 5, 6, 6},    {2, 1, 12, 3},  {3, 7, 5, 1},
+                                         {0, 5, 6, 2},   {2, 0, 6, 2},    {3, 700, 3, 3}, {2, 1024, 4, 2},
+                                         {2, 700, 5, 5}, {2, 683, 3, 3},  {2, 684, 6, 3}};
     for (size_t k = 0; k < sizeof extents / sizeof *extents; k++) {
         const int64_t n = extents[k][0], places = extents[k][1], c = extents[k][2], groups = extents[k][3];
         const ag_shape whole = AG_SHAPE(n, places, c), apart = AG_SHAPE(n, places, groups, c / groups);
