@@ -884,7 +884,11 @@ class Program:
         for i, l in enumerate(self.p["lines"]):
             self.value.append(self.line(i, l))
             if l["call"] == "output":
-                outputs.append((l["x"][0], self.value[l["x"][0]]))
+                outputs.append(l["x"][0])
+        for i in list(self.frozen):  # no longer, when gradients are asked for
+            self.frozen.discard(i)
+            self.set_variable(i, self.leaves[i][-1])
+        outputs = [(v, self.value[v]) for v in outputs]
         dtypes = [l.get("y_dtype") for l in self.p["lines"]]
         expected = collections.defaultdict(list)
         for r in self.p["results"]:
