@@ -159,6 +159,8 @@ AG_API const ag_op *ag_op_of(const ag_tensor *x);
 AG_API int ag_inputs(const ag_tensor *x);
 
 /* ag_input -- input i of x; NULL if there is none
+ * It may be a broadcast that x has made of what it was given: gradients that were recorded before it was first read
+ * may be computed from that, not from the broadcast.
  * Errors: none */
 AG_API ag_tensor *ag_input(const ag_tensor *x, int i);
 

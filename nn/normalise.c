@@ -304,11 +304,20 @@ ag_status ag_groupnorm_init_with(ag_groupnorm *layer, ag_tape *tape, ag_dtype dt
     return init_groupnorm("groupnorm_init_with", layer, tape, dtype, channels, groups, options);
 }
 
+/* N P C with P and C replaced. */
+static ag_tensor *with_last(ag_tensor *x, int64_t places, int64_t c) {
+    ag_shape shape = ag_shape_of(x);
+    shape.extent[1] = places;
+    shape.extent[2] = c;
+    return ag__reshape_to(x, &shape);
+}
+
 /* N P C -> N 1 C, with `apart` N K G C/(K·G): for each channel the mean over places and its group, in K parts. */
 static ag_tensor *group_mean(ag_tensor *x, const ag_shape *apart) {
-    const ag_shape row = AG_SHAPE(ag_extent(x, 0), 1, ag_extent(x, 2));
-    ag_tensor *of_group = ag__mean_of_axes(ag__reshape_to(ag__mean_along(x, 1, true), apart), &AG_AXES(1, 3), true);
-    return ag__reshape_to(ag_contiguous(ag__broadcast_over(of_group, apart)), &row);
+    ag_tensor *row = ag__mean_along(x, 1, true);
+    const ag_shape shape = ag_shape_of(row);
+    ag_tensor *of_group = ag__mean_of_axes(ag__reshape_to(row, apart), &AG_AXES(1, 3), true);
+    return ag__reshape_to(ag_contiguous(ag__broadcast_over(of_group, apart)), &shape);
 }
 
 enum { FEW_CHANNELS = 8 }; /* below which columns are not folded side by side */
@@ -322,18 +331,15 @@ static int64_t places_together(int64_t n, int64_t places, int64_t c) {
     return k * c < FEW_CHANNELS ? 1 : k;
 }
 
-/* N P C normalised, and scaled. Sums over places are sums of columns, and each place reads the same row, which has an
- * element for each channel. */
-static ag_tensor *normalise_columns(const ag_groupnorm *layer, ag_tensor *x) {
-    const int64_t n = ag_extent(x, 0), places = ag_extent(x, 1), c = ag_extent(x, 2);
-    const int64_t k = places_together(n, places, c);
-    const ag_shape apart = AG_SHAPE(n, k, layer->groups, c / layer->groups);
-    x = ag__reshape_to(x, &AG_SHAPE(n, places / k, k * c));
-    ag_tensor *near = ag_stop_gradient(group_mean(x, &apart));
-    ag_tensor *centred = ag_sub(x, ag_add(group_mean(ag_sub(x, near), &apart), near));
-    ag_tensor *variance = group_mean(ag_square(centred), &apart);
-    ag_tensor *scale = ag__reshape_to(ag_rsqrt(ag_add_scalar(variance, layer->epsilon)), &AG_SHAPE(n, k, c));
-    return ag_mul(centred, ag__reshape_to(scaled(scale, layer->gamma), &AG_SHAPE(n, 1, k * c)));
+/* N P C normalised, and scaled; K places count as one, with `apart` N K G C/G. Sums over places are sums of columns, and
+ * each place reads the same row, which has an element for each channel. */
+static ag_tensor *normalise_columns(const ag_groupnorm *layer, ag_tensor *x, const ag_shape *apart) {
+    const int64_t k = apart->extent[1], c = ag_extent(x, 2);
+    x = with_last(x, ag_extent(x, 1) / k, k * c);
+    ag_tensor *near = ag_stop_gradient(group_mean(x, apart));
+    ag_tensor *centred = ag_sub(x, ag_add(group_mean(ag_sub(x, near), apart), near));
+    ag_tensor *scale = ag_rsqrt(ag_add_scalar(group_mean(ag_square(centred), apart), layer->epsilon));
+    return ag_mul(centred, with_last(scaled(with_last(scale, k, c), layer->gamma), 1, k * c));
 }
 
 /* Whether that takes less time than rows: where there is much of a sample, or of all with rows that are not short, and
@@ -372,9 +378,10 @@ ag_tensor *ag_groupnorm_apply(const ag_groupnorm *layer, ag_tensor *x) {
         return ag__refuse(name, 1, &x, AG_ERR_RANGE, "the layer's %lld groups cannot divide C", (long long)groups);
     int64_t places = 1;
     for (int i = 1; i < shape.rank - 1; i++) places *= shape.extent[i];
-    const ag_shape apart = AG_SHAPE(shape.extent[0], places, groups, c / groups);
+    ag_shape apart = AG_SHAPE(shape.extent[0], places, groups, c / groups);
     if (!by_columns(&apart)) return biased(normalise_rows(layer, ag__reshape_to(x, &apart), &shape), layer->beta);
-    ag_tensor *y = normalise_columns(layer, ag__reshape_to(x, &AG_SHAPE(shape.extent[0], places, c)));
+    apart.extent[1] = places_together(shape.extent[0], places, c);
+    ag_tensor *y = normalise_columns(layer, ag__reshape_to(x, &AG_SHAPE(shape.extent[0], places, c)), &apart);
     return biased(ag__reshape_to(y, &shape), layer->beta);
 }
 

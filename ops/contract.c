@@ -4,8 +4,6 @@
  * called. */
 #include "ops/rules.h"
 
-#include <math.h>
-
 /* Whether `name` is defined for a and b, of one dtype, which is real, or i64 if `integers`; if not, *nil is set,
  * after an error. */
 static bool usable_pair(const char *name, ag_tensor *a, ag_tensor *b, bool integers, ag_tensor **nil) {
@@ -126,7 +124,10 @@ static ag_tensor *kron_by_axes(ag_tensor *a, ag_tensor *b, const ag_shape *p, co
 /* Whether a tensor of p's extents beside q's has a size, as if those without elements had some. */
 static bool has_size(const ag_shape *p, const ag_shape *q) {
     double size = 1;
-    for (int i = 0; i < p->rank; i++) size *= fmax((double)p->extent[i], 1) * fmax((double)q->extent[i], 1);
+    for (int i = 0; i < p->rank; i++) {
+        const int64_t of_p = p->extent[i], of_q = q->extent[i];
+        size *= (double)(of_p + !of_p) * (double)(of_q + !of_q);
+    }
     return size < 0x1p59;
 }
 

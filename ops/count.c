@@ -2,7 +2,6 @@
 #include "autograd/eval/eval.h"
 #include "autograd/tape/limits.h"
 #include "ops/rules.h"
-#include "ops/shaping.h"
 
 #include <math.h>
 #include <string.h>
@@ -285,7 +284,7 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
     if (counts) *counts = ag__nil_of(NULL);
     if (!ag__inputs_usable("unique", 1, &x, &nil)) return nil;
     ag_tape *tape = ag_tape_of(x);
-    const ag__position before = ag__position_now(tape);
+    if (!ag_data(x)) return ag__nil_of(tape); /* before anything is recorded */
     const int64_t size = size_of(x);
     const bool places = inverse || counts;
     ag_tensor *all = flat(x), *line = places && ag_dtype_of(x) == AG_BOOL ? all : representatives(all);
@@ -310,5 +309,5 @@ ag_tensor *ag_unique(ag_tensor *x, ag_tensor **inverse, ag_tensor **counts) {
     nil = ag__nil_of(tape);
     if (inverse) *inverse = nil;
     if (counts) *counts = nil;
-    return ag__whole_or_nothing(nil, &before);
+    return nil;
 }

@@ -342,6 +342,19 @@ START_TEST(jvp_of_what_is_multiplied_by_its_sum) {
 }
 END_TEST
 
+/* A broadcast that an operation has made is the user's once it is read: a factor of a sum that is there already. */
+START_TEST(gradients_by_broadcasts_that_are_read) {
+    ag_tensor *few = ag_slice(six_of(2, 1), 1, 0, 1, 1), *z = ag_slice(six_of(3, 1), 1, 0, 1, 1), *w = six_of(1, 2), *d,
+              *g;
+    ag_tensor *y = ag_mul(ag_add(six_of(5, 1), z), few), *wide = ag_input(y, 1);
+    expect_shape(wide, AG_SHAPE(3, 2));
+    ag_sum_over(w, AG_AXES(1), true);
+    ck_assert_int_eq(ag_vjp(1, &y, &w, 1, &z, &d, 0), AG_OK);
+    ck_assert_int_eq(ag_grad(ag_sum(d), 1, &wide, &g), AG_OK);
+    expect_alike(g, w); /* d = Σ w·few */
+}
+END_TEST
+
 /* Cotangents that are broadcast, embedded or products: gradients of gradients by them, as they are, are there. */
 START_TEST(gradients_by_cotangents_that_are_held) {
     ag_tensor *z = six_of(1, 1), *few = ag_slice(six_of(2, 1), 0, 0, 1, 1), *w = six_of(3, 1), *total = NULL;
@@ -988,6 +1001,7 @@ int main(void) {
     tcase_add_test(meaning, recording_off_is_constant);
     tcase_add_test(meaning, jvp_of_what_is_multiplied_by_its_sum);
     tcase_add_test(meaning, gradients_by_cotangents_that_are_held);
+    tcase_add_test(meaning, gradients_by_broadcasts_that_are_read);
     tcase_add_test(meaning, gradients_within_recording_off);
     tcase_add_loop_test(meaning, unchanged_while_recording_is_off, 0, UNCHANGED);
     tcase_add_test(meaning, cotangents_while_recording_is_off);

@@ -22,7 +22,14 @@ const ag_op *ag_op_of(const ag_tensor *x) { return alive(x) ? x->op : NULL; }
 int64_t ag_values_given(const ag_tensor *x) { return variable(x) ? ag__variable_of(x)->values : 0; }
 int ag_inputs(const ag_tensor *x) { return alive(x) ? x->arity : 0; }
 ag_tensor *ag_part_of(const ag_tensor *x) { return alive(x) ? ag__part_node(x) : NULL; }
-ag_tensor *ag_input(const ag_tensor *x, int i) { return i >= 0 && i < ag_inputs(x) ? x->input[i] : NULL; }
+
+/* The user has a handle from now on, by which gradients may be asked for: later scans do not look through it. */
+ag_tensor *ag_input(const ag_tensor *x, int i) {
+    if (i < 0 || i >= ag_inputs(x)) return NULL;
+    ag_tensor *in = x->input[i];
+    if (!in->tape->scan_from && in->op->kind == AG_KIND_VIEW) in->flags &= (uint16_t)~AG__IMPLIED;
+    return in;
+}
 
 int64_t ag_extent(const ag_tensor *x, int axis) {
     int a = ag__axis(axis, ag_rank(x));
