@@ -331,8 +331,8 @@ static int64_t places_together(int64_t n, int64_t places, int64_t c) {
     return k * c < FEW_CHANNELS ? 1 : k;
 }
 
-/* N P C normalised, and scaled; K places count as one, with `apart` N K G C/G. Sums over places are sums of columns, and
- * each place reads the same row, which has an element for each channel. */
+/* N P C normalised, and scaled; K places count as one, with `apart` N K G C/G. Sums over places are sums of columns,
+ * and each place reads the same row, which has an element for each channel. */
 static ag_tensor *normalise_columns(const ag_groupnorm *layer, ag_tensor *x, const ag_shape *apart) {
     const int64_t k = apart->extent[1], c = ag_extent(x, 2);
     x = with_last(x, ag_extent(x, 1) / k, k * c);
