@@ -137,7 +137,7 @@ def main():
         if status != 0:
             sys.exit(output[-6000:])
         contains("test_ops", output, r"100%: Checks: [5-9]\d")
-        contains("a random program", expect(["tests/test_random", "--programs", "150", "--print"], scratch.build), rf"= ag_{name}\(")
+        contains("a random program", expect(["tests/test_random", "--programs", "600", "--print"], scratch.build), rf"= ag_{name}\(")
         explain = scratch.build / "examples/explain/ag-explain"
         contains("--functions", expect([explain, "--functions"], scratch.build), rf"(?m)^{name} +x$")
         contains("ag-explain", expect([explain, f"{name}(x)", "x:0.5", "--of", "x"], scratch.build), r"== check\npassed")
