@@ -60,8 +60,9 @@ static form form_of(const apart *s, const ag_tensor *t) {
     return f;
 }
 
+/* Only the running scan's: of a sum that the user has, a gradient by it would see what is made of it here. */
 static void find_sums(apart *s, const ag_tape *tape) {
-    const uint32_t oldest = tape->count > LATEST ? tape->count - LATEST : 0;
+    const uint32_t from = tape->scan_from, oldest = tape->count - from > LATEST ? tape->count - LATEST : from;
     for (uint32_t id = tape->count; id-- > oldest;) {
         ag_tensor *y = ag__node(tape, id);
         if (y->op != &ag__op_sum || y->flags & AG__STALE || !is_alike(y)) continue;

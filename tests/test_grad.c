@@ -355,6 +355,53 @@ START_TEST(gradients_by_broadcasts_that_are_read) {
 }
 END_TEST
 
+/* Each result of a call is a tensor that others may be made of: dx by dw as if a user's operation lay between. */
+static void expect_by_result(ag_tensor *dx, ag_tensor *dw, double slope) {
+    ag_tensor *g;
+    ck_assert_int_eq(ag_grad(ag_sum(dx), 1, &dw, &g), AG_OK);
+    expect_alike(g, ag_full(tape, AG_F64, ag_shape_of(dw), slope));
+}
+
+/* A broadcast, its sum, windows and slices whose cotangents are results too: of products, embedded, and as they are. */
+START_TEST(gradients_by_other_results_of_a_call) {
+    for (int recorded = 0; recorded < 2; recorded++) {
+        ag_tensor *x = ag_slice(six_of(2, 1), 0, 0, 1, 1), *b = ag_slice(six_of(5, 1), 0, 0, 1, 1);
+        ag_tensor *c = ag_slice(six_of(7, 1), 0, 0, 1, 1), *w = ag_sin(six_of(3, 1));
+        if (!recorded) ag_tape_set_recording(tape, false);
+        ag_tensor *wide = ag_broadcast_to(x, AG_SHAPE(3, 2)), *in[] = {x, b, wide}, *d[3];
+        ag_tensor *y = ag_add(ag_mul(wide, c), b);
+        ck_assert_int_eq(ag_vjp(1, &y, &w, 3, in, d, 0), AG_OK);
+        expect_alike(d[0], ag_mul(c, d[1]));
+        expect_alike(d[1], ag_sum_over(w, AG_AXES(0), true));
+        expect_by_result(d[0], d[2], 1);
+        expect_by_result(d[0], d[1], 0);
+        expect_by_result(d[2], d[1], 0);
+
+        ag_tensor *line = ag_exp(ag_reshape(six_of(2, 1), AG_SHAPE(6))), *e[2];
+        ag_tensor *rows = ag_windows(line, AG_AXES(0), AG_SHAPE(3), AG_SHAPE(1)), *of[] = {line, rows};
+        ag_grad(ag_sum(ag_sin(ag_slice(rows, 1, 0, AG_END, 2))), 2, of, e);
+        expect_by_result(e[0], e[1], 1);
+
+        ag_tensor *more = ag_add(line, ag_ones(tape, AG_F64, AG_SHAPE(6))), *parts[] = {line, more};
+        ag_tensor *ends = ag_add(ag_sum(ag_slice(line, 0, 0, 2, 1)), ag_sum(ag_slice(line, 0, 3, 6, 1)));
+        ag_grad(ag_add(ag_sum(ag_sin(ag_slice(more, 0, 2, 3, 1))), ends), 2, parts, e);
+        expect_alike(e[0], ag_add(e[1], ag_from(tape, AG_F64, AG_SHAPE(6), (double[]){1, 1, 0, 1, 1, 1})));
+        expect_by_result(e[0], e[1], 1);
+        ag_tape_set_recording(tape, true);
+    }
+}
+END_TEST
+
+/* A sum of the cotangent that the user has is not what results are made of. */
+START_TEST(gradients_by_a_sum_that_is_held) {
+    ag_tensor *x = ag_slice(six_of(2, 1), 0, 0, 1, 1), *c = ag_exp(x), *w = six_of(3, 1), *dx;
+    ag_tensor *y = ag_mul(ag_add(x, six_of(1, 1)), c), *sum = ag_sum_over(w, AG_AXES(0), true);
+    ck_assert_int_eq(ag_vjp(1, &y, &w, 1, &x, &dx, 0), AG_OK);
+    expect_by_result(dx, sum, 0);
+    expect_by_result(ag_add(dx, sum), sum, 1);
+}
+END_TEST
+
 /* Cotangents that are broadcast, embedded or products: gradients of gradients by them, as they are, are there. */
 START_TEST(gradients_by_cotangents_that_are_held) {
     ag_tensor *z = six_of(1, 1), *few = ag_slice(six_of(2, 1), 0, 0, 1, 1), *w = six_of(3, 1), *total = NULL;
@@ -1001,7 +1048,9 @@ int main(void) {
     tcase_add_test(meaning, recording_off_is_constant);
     tcase_add_test(meaning, jvp_of_what_is_multiplied_by_its_sum);
     tcase_add_test(meaning, gradients_by_cotangents_that_are_held);
+    tcase_add_test(meaning, gradients_by_a_sum_that_is_held);
     tcase_add_test(meaning, gradients_by_broadcasts_that_are_read);
+    tcase_add_test(meaning, gradients_by_other_results_of_a_call);
     tcase_add_test(meaning, gradients_within_recording_off);
     tcase_add_loop_test(meaning, unchanged_while_recording_is_off, 0, UNCHANGED);
     tcase_add_test(meaning, cotangents_while_recording_is_off);

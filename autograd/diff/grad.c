@@ -15,7 +15,7 @@ typedef struct scan {
     ag_tensor **cotangent; /* of node low + i; NULL: none yet */
     bool *outer;           /* of a scan within a scan: the outer scan's marks */
     bool *chosen;          /* of node low + i: whether a choice lies between it and an output */
-    uint8_t *parts;        /* of node low + i: see accumulate */
+    uint8_t *parts;        /* of node low + i: see accumulate; and whether its cotangent is asked for */
     ag__buffer *memory;
     const ag__watch *watch; /* or NULL */
 } scan;
@@ -43,10 +43,14 @@ static AG__RARE void exchange_marks(const scan *s) {
     }
 }
 
+/* In `parts`: whether the cotangent is a sum, and how many of its terms, up to two, have an entry that says how several
+ * are added up. WANTED: it is a result, and there may be others that are made of it. */
+enum { WANTED = 8, IS_SUM = 4, TERMS = 3, SEVERAL = 2 };
+
 static void mark_active(const scan *s, int nx, ag_tensor *const x[]) {
     const uint32_t ahead = ag__fetched_from(s->tape); /* of few nodes none is fetched */
     for (int i = 0; i < nx; i++)
-        if (x[i]->id >= s->low && x[i]->id < s->high) x[i]->flags |= AG__ACTIVE;
+        if (x[i]->id >= s->low && x[i]->id < s->high) x[i]->flags |= AG__ACTIVE, s->parts[x[i]->id - s->low] = WANTED;
     for (uint32_t id = s->low; id < s->high; id++) {
         ag_tensor *t = ag__node(s->tape, id);
         if (s->high - id > ahead) ag__fetch(ag__node(s->tape, id + AG__FETCHED));
@@ -62,10 +66,6 @@ static void unmark(const scan *s, uint32_t high) {
 }
 
 /* ---- Passing cotangents to inputs ---- */
-
-/* In `parts`: whether the cotangent is a sum, and how many of its terms, up to two, have an entry that says how several
- * are added up. */
-enum { IS_SUM = 4, TERMS = 3, SEVERAL = 2 };
 
 static inline bool accumulate(const scan *s, const ag_tensor *x, ag_tensor *g) {
     ag_tensor **sum = cotangent_of(s, x);
@@ -164,7 +164,7 @@ typedef struct calling {
     bool weak;
 } calling;
 
-static void begin_calls(calling *call, ag_tape *tape) {
+AG__NEVER_INLINE static void begin_calls(calling *call, ag_tape *tape) {
     call->floor = ag__position_now(tape);
     call->within = ag__enter(tape, AG__VJP, "", &call->floor);
     call->fresh = tape->fresh;
@@ -172,7 +172,7 @@ static void begin_calls(calling *call, ag_tape *tape) {
     call->weak = tape->weak;
 }
 
-static void end_calls(const calling *call, ag_tape *tape) {
+AG__NEVER_INLINE static void end_calls(const calling *call, ag_tape *tape) {
     ag__return(tape, call->within);
     tape->unplaced = call->unplaced;
     tape->fresh.file = call->fresh.file;
@@ -205,9 +205,10 @@ static bool refuse_contribution(const ag_tensor *t, const char *why) {
 static inline bool hand_down(const scan *s, calling *call, ag_tensor *t, const ag__about_node *about) {
     ag_tape *tape = s->tape;
     ag_tensor **sum = cotangent_of(s, t);
+    uint8_t *parts = &s->parts[t->id - s->low];
     const bool chosen = s->chosen[t->id - s->low], chooses = chosen || !(t->op->flags & AG_OP_HIDES_NOTHING);
     begin_node(tape, t, about, !chosen);
-    if ((s->parts[t->id - s->low] & TERMS) >= SEVERAL) *sum = added_up(*sum);
+    if ((*parts & TERMS) >= SEVERAL) *sum = added_up(*sum);
     ag_tensor *g = *sum;
     if (g->flags & AG__NIL) return false;
     t->flags |= AG__SCANNED;
@@ -217,6 +218,8 @@ static inline bool hand_down(const scan *s, calling *call, ag_tensor *t, const a
         if (!t->op->vjp) return refuse_contribution(t, "the operation is not differentiable");
         x->flags |= AG__SCANNED;
         s->chosen[x->id - s->low] |= chooses;
+        if (*parts & WANTED) *parts ^= WANTED, g = *sum = ag__as_result(g);
+        if (g->flags & AG__NIL) return false;
         ag_tensor *c = call_vjp(call, t, g, i);
         if ((c && (!is_valid(t, i, c) || !accumulate(s, x, c))) || tape->status != AG_OK)
             return refuse_contribution(t, "the vjp returned nil");
@@ -285,7 +288,8 @@ static bool collect(const scan *s, int nx, ag_tensor *const x[], ag_tensor *dx[]
             return false;
         }
         if (!g && !(g = filled_like(x[i], 0))) return false;
-        dx[i] = ag__unchanged(g); /* it may be a cotangent that was given */
+        const bool made_of = g->op->kind == AG_KIND_REDUCTION && g->readers > 0; /* another result, perhaps */
+        dx[i] = made_of || !ag__is_unheld(g) ? ag__as_result(g) : g;
         if (dx[i]->flags & AG__NIL) return false;
     }
     return true;

@@ -371,12 +371,16 @@ static const ag_op unchanged_entry = {.name = "unchanged",
                                       .infer = ag__unchanged_infer,
                                       .vjp = unchanged_vjp};
 
+static ag_tensor *view_of(ag_tensor *x) { return ag__record_view(&unchanged_entry, x, x->layout, 0, NULL, 0); }
+
 /* A view while recording is off: x itself would not be constant later. */
 ag_tensor *ag__unchanged(ag_tensor *x) {
     ag_tensor *y = ag__current(x);
     if (!y) return ag__nil_of(x->tape);
-    return x->tape->recording ? y : ag__record_view(&unchanged_entry, y, y->layout, 0, NULL, 0);
+    return x->tape->recording ? y : view_of(y);
 }
+
+AG__SHORT ag_tensor *ag__as_result(ag_tensor *g) { return ag__is_unheld(g) ? view_of(g) : ag__unchanged(g); }
 
 /* ---- Public ---- */
 

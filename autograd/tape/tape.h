@@ -504,6 +504,10 @@ static inline uint32_t ag__fetched_from(const ag_tape *tape) {
  * other node, and differentiate by it later. */
 static inline bool ag__is_unheld(const ag_tensor *t) { return t->id >= t->tape->scan_from; }
 
+/* The cotangent g, as the running scan's result: a view of what may be looked through, which cannot be; else as
+ * ag__unchanged, because it was given. Nil after an error. */
+ag_tensor *ag__as_result(ag_tensor *g);
+
 /* The flags of a node, by those of its inputs together. */
 AG__ALWAYS_INLINE uint16_t ag__flags_of(const ag_tape *tape, const ag_op *op, ag_dtype dtype, unsigned inputs) {
     unsigned flags = tape->in_gradient ? AG__GRADIENT : 0;
