@@ -129,7 +129,7 @@ ag_tensor *ag__sum_of_cotangents(const ag_op *broadcast, ag_tensor *g, ag_axes a
     apart s;
     s.broadcast = broadcast, s.mask = 0, s.there = 0, s.missing = 0, s.sums = 0;
     for (int i = 0; i < axes.count; i++) s.mask |= 1u << axes.axis[i];
-    if (form_of(&s, g).parts > 0) find_sums(&s, g->tape);
+    if (g->layout->size > 0 && form_of(&s, g).parts > 0) find_sums(&s, g->tape); /* nothing times infinity is 0 */
     if (s.sums > 0) count_parts(&s, g, DEEPEST);
     if (s.there == 0 || s.missing > 1) return ag__sum(g, &axes, keepdims);
     ag_tensor *y = sum_of_parts(&s, g, DEEPEST);

@@ -70,6 +70,12 @@ START_TEST(batch_normalisation) {
     ag_tensor *dv = ag_label(vjp(nz, dnz, v), "dLdV");
     expect_formula_at(__LINE__, dv, &brief, "dLdV = −0.5·(Σ_0 dLdNZ⊙(Z − M))⊙(V + 0.001)^(−3/2)");
     expect_formula_at(__LINE__, vjp(bz, g, m), &brief,
+                      "−Σ_0 t1⊙t2 + Σ_0 (Σ_0 t1⊙(Z − M))⊙t2³⊙(Z − M)/4\n"
+                      "  where t1 = dLdBZ⊙BW\n"
+                      "        t2 = (V + 0.001)^(−1/2)"); /* Σ_0 dLdBZ is the user's: nothing is made of it */
+    ag_tensor *both[2];
+    ck_assert_int_eq(ag_vjp(1, &bz, &g, 2, (ag_tensor *[]){bb, m}, both, 0), AG_OK);
+    expect_formula_at(__LINE__, both[1], &brief,
                       "−(Σ_0 dLdBZ)⊙BW⊙t1 + Σ_0 (Σ_0 dLdBZ⊙BW⊙(Z − M))⊙t1³⊙(Z − M)/4\n"
                       "  where t1 = (V + 0.001)^(−1/2)");
 }

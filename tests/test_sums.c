@@ -317,6 +317,16 @@ START_TEST(other_sums_stay) {
 }
 END_TEST
 
+/* Of no elements the sum is 0, whatever the factor is. */
+START_TEST(sums_of_nothing_have_no_factor) {
+    ag_tensor *c = ag_full(tape, AG_F64, AG_SHAPE(1, 3), INFINITY), *none = ag_zeros(tape, AG_F64, AG_SHAPE(0, 3));
+    ag_tensor *x = ag_ones(tape, AG_F64, AG_SHAPE(1, 3)), *b = ag_neg(x), *d[2];
+    ag_tensor *y = ag_add(ag_mul(ag_add(none, x), c), b);
+    ck_assert_int_eq(ag_vjp(1, &y, &none, 2, (ag_tensor *[]){x, b}, d, 0), AG_OK);
+    for (int i = 0; i < 2; i++) expect_same(d[i], ag_zeros(tape, AG_F64, AG_SHAPE(1, 3)));
+}
+END_TEST
+
 /* The newest of the backward scan's nodes that nothing is kept for. */
 static ag_tensor *forgone(uint32_t first) {
     for (uint32_t id = tape->count; id-- > first;) {
@@ -533,6 +543,7 @@ int main(void) {
     TCase *factors = tape_group(suite, "factors");
     tcase_add_test(factors, constant_factors_are_taken_out);
     tcase_add_test(factors, other_sums_stay);
+    tcase_add_test(factors, sums_of_nothing_have_no_factor);
     tcase_add_test(factors, what_was_taken_apart_has_its_value);
     tcase_add_test(factors, what_is_constant_stays_constant);
     tcase_add_test(factors, factors_are_constants_along_the_axis);
