@@ -317,7 +317,7 @@ START_TEST(other_sums_stay) {
 }
 END_TEST
 
-/* Of no elements the sum is 0, whatever the factor is. */
+/* A sum of no elements is 0, whatever the factor is. */
 START_TEST(sums_of_nothing_have_no_factor) {
     ag_tensor *c = ag_full(tape, AG_F64, AG_SHAPE(1, 3), INFINITY), *none = ag_zeros(tape, AG_F64, AG_SHAPE(0, 3));
     ag_tensor *x = ag_ones(tape, AG_F64, AG_SHAPE(1, 3)), *b = ag_neg(x), *d[2];
