@@ -5,7 +5,7 @@
  * Errors, in units of the last place: the largest found by MPFR in all of the domain (docs/accuracy.md), of slopes
  * in f64. Those of gelu are relative to ¼ beside its lowest point.
  *     Units of f64: gelu 2.2, logit 3, softplus 1.8, softsign 1.5;
- *     Units of f32: gelu 1.3, logit 2.9, softplus 1.5, softsign 1.5;
+ *     Units of f32: gelu 1.3, logit 2.9, softplus 1.6, softsign 1.5;
  *     Units of slopes: gelu 9, logit 1.9, softplus 1.4, softsign 3.5; */
 #ifndef AG_OPS_ACTIVATION_H
 #define AG_OPS_ACTIVATION_H

@@ -63,7 +63,7 @@ AG__SHORT static problem problem_of(ag_dtype dtype, const ag__transform *t, int 
     int left[2] = {rank, 0};
     int64_t from = 1, to = 1;
     memset(&p, 0, sizeof p);
-    for (int axis = 0; axis < rank; axis++) left[1] += t->mask >> axis & 1;
+    for (int axis = 0; axis < rank; axis++) left[1] += (int)(t->mask >> axis & 1);
     p.count[1] = left[1];
     p.count[0] = left[0] -= left[1];
     p.dtype = (int)dtype;

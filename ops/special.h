@@ -11,7 +11,7 @@
  *         cosh 1.1, digamma 4.2, erf 1.7, erfc 2.3, erfcx 2.1, erfinv 1.4, exp2 1.1, lbeta 11, lgamma 4.6,
  *         log10 0.9, log2 1, log_ndtr 2.9, ndtr 2.3, ndtri 1.5, polygamma 7.4, sinh 1.2, tan 2.2;
  *     Units of f32: acos 0.7, acosh 0.9, asin 0.7, asinh 1, atan 1.2, atan2 1.2, atanh 1.3, cbrt 0.5, cosh 1.1,
- *         digamma 4.4, erf 1, erfc 1.2, erfcx 1.6, erfinv 1.2, exp2 0.9, lbeta 9.5, lgamma 4.8, log10 0.8,
+ *         digamma 4.4, erf 1, erfc 1.3, erfcx 1.6, erfinv 1.2, exp2 0.9, lbeta 9.5, lgamma 4.8, log10 0.9,
  *         log2 0.9, log_ndtr 1.9, ndtr 1.3, ndtri 1.6, polygamma 0.5, sinh 1.3, tan 1.2;
  *     Units of slopes: acos 1.8, acosh 3.1, asin 1.8, asinh 2, atan 1.5, atanh 1.4, cbrt 3.7, cosh 1.2,
  *         digamma 4.4, erf 1.5, erfc 1.4, erfcx 5, erfinv 2.4, exp2 1.9, lbeta 5.7, lgamma 2.7, log10 2.3,
