@@ -996,7 +996,7 @@ static void call_each(char *registers, uint32_t what, ag_rare_function *f, uint3
  * loads and stores. The lanes of folds are in registers too if there is room, and one vector is worked on at a time or
  * as many as have all lanes. */
 static ag__machine allocate(program *p, int slots) {
-    enum { SHORT = AG__LIMIT(12, 4), LONG = AG__LIMIT(60, 12), SPARE = 2 };
+    enum { SHORT = AG__LIMIT(12, 4), LONG = AG__LIMIT(24, 12), SPARE = 2 };
     ag__machine m = {.isa = p->isa, .slots = slots, .slot = p->slot, .lanes = p->lanes};
     p->frame = p->most_frame = p->isa->frame;
     mark_needed(p, slots);
