@@ -102,7 +102,7 @@ enum { KEPT = AG__LIMIT(16, 2), MOST_KEPT = AG__LIMIT(1 << 16, 60) };
 typedef struct kept {
     problem of;     /* its sign is 0 before there is one */
     fftw_plan plan; /* NULL: not made yet, or there is none */
-    int users;      /* threads that run it: as long it stays */
+    int users;      /* threads that run it: it stays as long as there are some */
 } kept;
 
 static kept plans[KEPT];
