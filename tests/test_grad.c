@@ -345,7 +345,8 @@ END_TEST
 /* A broadcast that an operation has made is the user's once it is read: a factor of a sum that the scan has already. */
 START_TEST(gradients_by_broadcasts_that_are_read) {
     ag_tensor *few = ag_slice(six_of(2, 1), 1, 0, 1, 1), *z = ag_slice(six_of(3, 1), 1, 0, 1, 1), *b = ag_neg(z);
-    ag_tensor *product = ag_mul(ag_add(six_of(5, 1), z), few), *wide = ag_input(product, 1), *w = six_of(1, 2), *d[2], *g;
+    ag_tensor *product = ag_mul(ag_add(six_of(5, 1), z), few), *wide = ag_input(product, 1), *w = six_of(1, 2), *d[2],
+              *g;
     ag_tensor *y = ag_add(product, b);
     expect_shape(wide, AG_SHAPE(3, 2));
     ck_assert_int_eq(ag_vjp(1, &y, &w, 2, (ag_tensor *[]){z, b}, d, 0), AG_OK);
